@@ -1,0 +1,1 @@
+//! Helm's engine: chart, values and capabilities to manifests, hooks and notes.

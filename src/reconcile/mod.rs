@@ -1,0 +1,1 @@
+//! The shell that every controller shares, and one folder a kind.

@@ -1,0 +1,1 @@
+//! From a reference to verified bytes, and the artifact store.
