@@ -1,1 +1,5 @@
 //! Helm's engine: chart, values and capabilities to manifests, hooks and notes.
+
+pub mod functions;
+pub mod template;
+pub mod value;

@@ -1,0 +1,144 @@
+//! The functions of templates: sprig's and Helm's, one file a family.
+//!
+//! A function says its Go parameter types, and the executor checks and converts arguments as Go's text/template does
+//! before it calls. So a function body only meets what Go would pass: a `String` parameter is a [`Value::Str`], a nil for
+//! a map parameter is a map that is nil, and [`Type::Any`] may be anything.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::template::ExecError;
+use crate::value::{ListType, MapType, Value};
+
+/// A Go parameter type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// `interface {}`
+    Any,
+    Bool,
+    Int,
+    Int64,
+    Float64,
+    String,
+    /// `[]uint8`
+    Bytes,
+    List(ListType),
+    Map(MapType),
+    /// One of Go's own types, held as a [`Value::Obj`] with this type name.
+    Object(&'static str),
+}
+
+impl Type {
+    /// Returns the type as `reflect.Type` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "interface {}",
+            Self::Bool => "bool",
+            Self::Int => "int",
+            Self::Int64 => "int64",
+            Self::Float64 => "float64",
+            Self::String => "string",
+            Self::Bytes => "[]uint8",
+            Self::List(list) => list.name(),
+            Self::Map(map) => map.name(),
+            Self::Object(name) => name,
+        }
+    }
+}
+
+/// A function that templates can call by name.
+pub struct Function {
+    pub name: &'static str,
+    /// The fixed parameters.
+    pub params: &'static [Type],
+    /// The element type of a last `...` parameter.
+    pub variadic: Option<Type>,
+    pub call: fn(&mut Call<'_>, &[Value]) -> Result<Value, Failure>,
+}
+
+/// What a function may use beside its arguments.
+pub struct Call<'a> {
+    pub env: &'a Env<'a>,
+}
+
+/// Everything outside the chart that a render depends on.
+pub struct Env<'a> {
+    /// The time that `now` and certificates see.
+    pub now: Timestamp,
+    /// Go's local time zone, in which `date` prints.
+    pub time_zone: TimeZone,
+    pub random: &'a dyn Random,
+    /// The cluster that `lookup` asks; `None` finds nothing, as `helm template` does.
+    pub lookup: Option<&'a dyn Lookup>,
+    /// What `getHostByName` asks; `None` answers with an empty string, as Helm does without `--enable-dns`.
+    pub dns: Option<&'a dyn Resolve>,
+}
+
+/// A source of random bytes.
+pub trait Random {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// The cluster's objects, read by Helm's `lookup`.
+pub trait Lookup {
+    /// Returns the object, or for an empty name the list; `None` when there is none. Errors carry the API's text.
+    fn lookup(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<serde_json::Value>, String>;
+}
+
+/// The names that `getHostByName` resolves.
+pub trait Resolve {
+    /// Returns an address of the host, or an empty text.
+    fn resolve(&self, host: &str) -> String;
+}
+
+/// Why a function failed: Go's error value, of which the text shows.
+#[derive(Debug)]
+pub enum Failure {
+    /// An ordinary error with Go's text.
+    Message(String),
+    /// A bound of this engine that Go does not have.
+    Limit(String),
+    /// A text before the error that it wraps, as Go's `%w`.
+    Wrap(String, Box<Failure>),
+    /// An error of a template that the function executed; it keeps its own position.
+    Exec(Box<ExecError>),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Message(text) | Self::Limit(text) => f.write_str(text),
+            Self::Wrap(text, inner) => write!(f, "{text}{inner}"),
+            Self::Exec(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failure {
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::Message(text.into())
+    }
+
+    pub fn limit(text: impl Into<String>) -> Self {
+        Self::Limit(text.into())
+    }
+}
+
+/// The families, each a table in a file of its own.
+const FAMILIES: &[&[Function]] = &[];
+
+/// Finds a function of sprig's or Helm's own by its name.
+pub fn find(name: &str) -> Option<&'static Function> {
+    static TABLE: LazyLock<HashMap<&'static str, &'static Function>> =
+        LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.iter()).map(|f| (f.name, f)).collect());
+    TABLE.get(name).copied()
+}

@@ -1,0 +1,5 @@
+//! Go's text/template, as Helm uses it.
+
+mod error;
+
+pub use error::ExecError;

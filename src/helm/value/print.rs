@@ -1,0 +1,115 @@
+//! `fmt.Sprint("%v")` of a value.
+
+use std::io::Write;
+
+use super::{Str, Value, format_g};
+use crate::functions::Failure;
+
+/// How deep values may nest when they are printed, compared or encoded. Only a map that was put into itself nests deeper;
+/// Go overflows its stack there.
+pub const MAX_DEPTH: usize = 1000;
+
+/// How many bytes one printed value may have. Maps that hold one another repeatedly print exponentially long.
+pub const MAX_TEXT: usize = 64 << 20;
+
+impl Value {
+    /// Appends the value as `%v` prints it; an untyped nil is `<nil>`. Fails beyond [`MAX_DEPTH`] or [`MAX_TEXT`].
+    pub fn print(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let start = out.len();
+        print(self, out, start, 0)
+    }
+
+    /// Returns the value as `%v` prints it; a string is returned as it is.
+    pub fn to_text(&self) -> Result<Str, Failure> {
+        if let Self::Str(s) = self {
+            return Ok(s.clone());
+        }
+        let mut out = Vec::new();
+        self.print(&mut out)?;
+        Ok(out.into())
+    }
+}
+
+fn print(value: &Value, out: &mut Vec<u8>, start: usize, depth: usize) -> Result<(), Failure> {
+    if depth > MAX_DEPTH {
+        return Err(Failure::limit(format!("a value nested deeper than {MAX_DEPTH} cannot be printed")));
+    }
+    if out.len() - start > MAX_TEXT {
+        return Err(Failure::limit(format!("a value longer than {MAX_TEXT} bytes cannot be printed")));
+    }
+    match value {
+        Value::Nil => out.extend_from_slice(b"<nil>"),
+        Value::Bool(b) => out.extend_from_slice(if *b { b"true" } else { b"false" }),
+        Value::Int(i) | Value::Int64(i) => append(out, format_args!("{i}")),
+        Value::Uint8(u) => append(out, format_args!("{u}")),
+        Value::Uint64(u) => append(out, format_args!("{u}")),
+        Value::Float(f) => format_g(out, *f),
+        Value::Complex(re, im) => {
+            out.push(b'(');
+            format_g(out, *re);
+            if !(im.is_sign_negative() || im.is_infinite()) {
+                out.push(b'+');
+            }
+            format_g(out, *im);
+            out.extend_from_slice(b"i)");
+        }
+        Value::Str(s) => out.extend_from_slice(s),
+        Value::Bytes(bytes) => {
+            out.push(b'[');
+            for (at, byte) in bytes.iter().enumerate() {
+                append(out, format_args!("{}{byte}", if at > 0 { " " } else { "" }));
+            }
+            out.push(b']');
+        }
+        Value::List(list) => {
+            out.push(b'[');
+            for (at, item) in list.iter().enumerate() {
+                if at > 0 {
+                    out.push(b' ');
+                }
+                print(item, out, start, depth + 1)?;
+            }
+            out.push(b']');
+        }
+        Value::Map(map) => {
+            out.extend_from_slice(b"map[");
+            let mut first = true;
+            map.try_each(|key, value| {
+                if !std::mem::take(&mut first) {
+                    out.push(b' ');
+                }
+                out.extend_from_slice(key);
+                out.push(b':');
+                print(value, out, start, depth + 1)
+            })?;
+            out.push(b']');
+        }
+        Value::Obj(object) => {
+            if let Some(text) = object.string() {
+                out.extend_from_slice(&text);
+            } else if let Some(plain) = object.underlying() {
+                print(&plain, out, start, depth + 1)?;
+            } else if object.is_nil() {
+                out.extend_from_slice(b"<nil>");
+            } else {
+                if object.kind() == super::Kind::Ptr {
+                    out.push(b'&');
+                }
+                out.push(b'{');
+                for (at, (_, field)) in object.fields().iter().enumerate() {
+                    if at > 0 {
+                        out.push(b' ');
+                    }
+                    print(field, out, start, depth + 1)?;
+                }
+                out.push(b'}');
+            }
+        }
+    }
+    Ok(())
+}
+
+fn append(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
+    // Writing into a Vec cannot fail.
+    let _ = out.write_fmt(args);
+}
