@@ -1,5 +1,9 @@
 //! Helm's engine: chart, values and capabilities to manifests, hooks and notes.
 
+pub mod chart;
 pub mod functions;
+pub mod quote;
+pub mod semver;
+pub mod strvals;
 pub mod template;
 pub mod value;

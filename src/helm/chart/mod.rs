@@ -1,0 +1,3 @@
+//! Charts: loading, dependencies, values, schema and capabilities.
+
+pub mod values;
