@@ -1,0 +1,47 @@
+# `make test` sets up and runs everything; `make demo` shows it at work. What is built or fetched for tests lies outside the
+# tree, in $BOWLINE_CACHE (bowline/ in the user's cache directory).
+SHELL := /bin/bash -o pipefail
+.SHELLFLAGS := -ec
+.DEFAULT_GOAL := help
+.PHONY: help test test-fast setup lint deny test-build cluster-up cluster-down
+
+CARGO ?= cargo
+# Tests over the case packs are ignored unless the folder that holds the packs is known.
+INCLUDE_IGNORED := $(if $(BOWLINE_PACKS),--include-ignored)
+
+help: ## list what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+
+test: ## set up, lint, and run all tests
+	@$(MAKE) --no-print-directory -j2 --output-sync=none setup checks
+	@$(MAKE) --no-print-directory deny
+	$(CARGO) test --workspace --lib --bins -- $(INCLUDE_IGNORED)
+	$(CARGO) test --workspace --test '*' -- $(INCLUDE_IGNORED)
+
+test-fast: lint deny ## all that needs no control plane
+	$(CARGO) test --workspace --lib --bins -- $(INCLUDE_IGNORED)
+
+setup: ## build the control plane, fetch helm, kubectl and cargo-deny, install the servers for tests
+	@tests/cluster/setup.sh
+
+# The slow parts of a first run, which `make test` does while the control plane is being built.
+.PHONY: checks
+checks: lint
+	$(CARGO) test --workspace --no-run
+
+lint: ## formatting and clippy
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+deny: ## licences, bans and sources of dependencies; advisories where their database can be had
+	@program=$$(tests/cluster/setup.sh tools | sed -n 's/^cargo-deny=//p'); \
+	$$program --log-level error check licenses bans sources; \
+	if $$program fetch db >/dev/null 2>&1; then $$program --log-level error check advisories; \
+	else echo "advisories: not checked, their database cannot be had from here"; fi
+
+cluster-up: ## start a control plane that stays; the last line is its kubeconfig
+	@tests/cluster/cluster.sh up
+
+cluster-down: ## end it
+	@tests/cluster/cluster.sh down
