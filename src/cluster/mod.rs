@@ -1,1 +1,16 @@
 //! All that is done to a cluster.
+//!
+//! Objects are JSON trees. Every function takes the client it works with, which may be an impersonating one; what is
+//! shared ([`discovery::Discovery`], [`watch::OwnedObjects`]) belongs to one cluster and to the daemon's own identity.
+
+pub mod apply;
+pub mod discovery;
+pub mod explain;
+pub mod follow;
+pub mod inventory;
+pub mod managed_fields;
+pub mod object;
+pub mod request;
+pub mod status;
+pub mod storage;
+pub mod wait;

@@ -1,0 +1,422 @@
+//! Waits until objects are as their specs ask for, or gone, by watching exactly them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::Client;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    apply::Target,
+    explain,
+    follow::{Collection, Happening, follow, is_refusal},
+    object::{self, ObjectId},
+    request::message_of,
+    status::{self, Health, JobRule, Status},
+};
+
+/// Happenings that may pile up before the watches have to wait.
+const BACKLOG: usize = 256;
+/// Objects that are explained in an error; the others are named.
+const EXPLAINED: usize = 5;
+
+/// An object that is waited for.
+#[derive(Clone, Debug)]
+pub struct WaitTarget {
+    /// Which object.
+    pub target: Target,
+    /// Its tree as a write returned it. Saves a list, and the watch too where it is ready as it is.
+    pub known: Option<Value>,
+}
+
+/// What readiness means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Every object is Current; Jobs as the rule says; paused Deployments are left out.
+    Objects(JobRule),
+    /// Jobs and Pods have ended well; nothing else counts.
+    Hooks,
+}
+
+/// How to wait.
+#[derive(Clone, Debug)]
+pub struct WaitOptions {
+    /// What readiness means.
+    pub ready: Ready,
+    /// How long.
+    pub timeout: Duration,
+    /// Give up at the first object that failed, while others are still on their way.
+    pub fail_fast: bool,
+    /// A label selector that all the objects carry, so that one watch serves all objects of a kind and namespace.
+    pub labels: String,
+}
+
+/// An object that is not what was waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unready {
+    /// Which object.
+    pub id: ObjectId,
+    /// Its state.
+    pub health: Health,
+    /// What else is known: its pods, their containers.
+    pub details: Vec<String>,
+}
+
+/// Why a wait ended without success. `Display` begins with Flux's text; the explanation follows on lines of its own.
+#[derive(Debug, Error)]
+pub enum WaitError {
+    /// The wait was called off.
+    #[error("wait canceled")]
+    Canceled,
+    /// The time was up.
+    #[error("timeout waiting for: {}", list(.0))]
+    TimedOut(Vec<Unready>),
+    /// Objects failed for good.
+    #[error("failed early due to stalled resources: {}", list(.0))]
+    Failed(Vec<Unready>),
+    /// Objects could not be watched.
+    #[error("can't determine status for {id}: {}", message_of(.source))]
+    Watch {
+        /// The first of them.
+        id: ObjectId,
+        /// The answer.
+        source: kube::Error,
+    },
+}
+
+impl WaitError {
+    /// Returns the objects that are not ready.
+    pub fn unready(&self) -> &[Unready] {
+        match self {
+            WaitError::TimedOut(unready) | WaitError::Failed(unready) => unready,
+            WaitError::Canceled | WaitError::Watch { .. } => &[],
+        }
+    }
+}
+
+fn list(unready: &[Unready]) -> String {
+    let short: Vec<_> = unready.iter().map(|one| format!("{} status: '{}'", one.id, one.health.status)).collect();
+    let mut text = format!("[{}]", short.join(", "));
+    for one in unready.iter().filter(|one| !one.health.message.is_empty()).take(EXPLAINED) {
+        text.push_str(&format!("\n{}: {}", one.id, one.health.message));
+        for detail in &one.details {
+            text.push_str(&format!("; {detail}"));
+        }
+    }
+    text
+}
+
+/// Waits until all objects are ready. Ends early when all that are not ready have failed, or with `fail_fast` when
+/// one has.
+pub async fn ready(
+    client: &Client,
+    targets: Vec<WaitTarget>,
+    options: &WaitOptions,
+    cancel: &CancellationToken,
+) -> Result<(), WaitError> {
+    let mut board = Board::new(targets, options.ready);
+    let deadline = tokio::time::Instant::now() + options.timeout;
+    if board.is_done(options.fail_fast) {
+        return board.outcome(client, false).await;
+    }
+    let (sender, mut receiver) = mpsc::channel(BACKLOG);
+    // Dropped on the way out, which ends the watches.
+    let _watches = watch_groups(client, board.groups(&options.labels), &sender);
+    drop(sender);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return Err(WaitError::Canceled),
+            () = tokio::time::sleep_until(deadline) => return board.outcome(client, true).await,
+            () = tokio::time::sleep(board.next_look()) => board.look_again(),
+            happening = receiver.recv() => match happening {
+                Some((group, Happening::Broken(source))) if is_refusal(&source) => {
+                    return Err(WaitError::Watch { id: group.ids[0].clone(), source });
+                }
+                Some((group, happening)) => board.take(&group, happening),
+                None => return board.outcome(client, true).await,
+            },
+        }
+        if board.is_done(options.fail_fast) {
+            return board.outcome(client, false).await;
+        }
+    }
+}
+
+/// Waits until objects are gone. `known` of a target is what the delete returned; an object with another uid than
+/// that counts as gone.
+pub async fn gone(
+    client: &Client,
+    targets: Vec<WaitTarget>,
+    timeout: Duration,
+    cancel: &CancellationToken,
+) -> Result<(), WaitError> {
+    let deadline = tokio::time::Instant::now() + timeout;
+    let mut left: BTreeMap<ObjectId, Option<String>> = BTreeMap::new();
+    for wait in &targets {
+        let uid = wait.known.as_ref().and_then(object::uid).map(str::to_owned);
+        left.insert(wait.target.id.clone(), uid);
+    }
+    let (sender, mut receiver) = mpsc::channel(BACKLOG);
+    let groups = targets.into_iter().map(|wait| Group::of_one(&wait)).collect();
+    let _watches = watch_groups(client, groups, &sender);
+    drop(sender);
+    while !left.is_empty() {
+        let happening = tokio::select! {
+            () = cancel.cancelled() => return Err(WaitError::Canceled),
+            () = tokio::time::sleep_until(deadline) => return Err(WaitError::TimedOut(still_there(left.into_keys()))),
+            happening = receiver.recv() => happening,
+        };
+        let Some((group, happening)) = happening else {
+            return Err(WaitError::TimedOut(still_there(left.into_keys())));
+        };
+        let id = &group.ids[0];
+        let there = match happening {
+            Happening::Listed(items) => items.into_iter().find(|item| object::name(item) == Some(&id.name)),
+            Happening::Applied(item) => Some(item),
+            Happening::Deleted(_) => None,
+            Happening::Broken(source) if is_refusal(&source) => {
+                if super::request::is_not_found(&source) {
+                    // The kind itself is gone, and all its objects with it.
+                    left.remove(id);
+                    continue;
+                }
+                return Err(WaitError::Watch { id: id.clone(), source });
+            }
+            Happening::Broken(_) => continue,
+        };
+        let same = |item: &Value, uid: &Option<String>| uid.is_none() || object::uid(item) == uid.as_deref();
+        if let Some(uid) = left.get(id)
+            && there.as_ref().is_none_or(|item| !same(item, uid))
+        {
+            left.remove(id);
+        }
+    }
+    Ok(())
+}
+
+fn still_there(ids: impl Iterator<Item = ObjectId>) -> Vec<Unready> {
+    ids.map(|id| Unready {
+        id,
+        health: Health {
+            status: Status::Terminating,
+            reason: "Terminating".to_owned(),
+            message: "Resource scheduled for deletion".to_owned(),
+        },
+        details: Vec::new(),
+    })
+    .collect()
+}
+
+/// Objects that one watch serves.
+#[derive(Clone, Debug)]
+struct Group {
+    ids: std::sync::Arc<[ObjectId]>,
+    collection: Collection,
+    from: Option<String>,
+}
+
+impl Group {
+    fn of_one(wait: &WaitTarget) -> Self {
+        let id = &wait.target.id;
+        Self {
+            ids: [id.clone()].into(),
+            collection: Collection {
+                path: wait.target.kind.collection(&id.namespace),
+                fields: format!("metadata.name={}", id.name),
+                ..Collection::default()
+            },
+            from: wait.known.as_ref().and_then(object::resource_version).map(str::to_owned),
+        }
+    }
+}
+
+type Reports = mpsc::Sender<(Group, Happening)>;
+
+fn watch_groups(client: &Client, groups: Vec<Group>, sender: &Reports) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for group in groups {
+        let (inner, mut happenings) = mpsc::channel(1);
+        tasks.spawn(follow(client.clone(), group.collection.clone(), group.from.clone(), inner));
+        let sender = sender.clone();
+        tasks.spawn(async move {
+            while let Some(happening) = happenings.recv().await {
+                if sender.send((group.clone(), happening)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    tasks
+}
+
+/// What is known of the objects while they are waited for.
+struct Board {
+    rule: Ready,
+    targets: Vec<WaitTarget>,
+    states: HashMap<ObjectId, (Option<Value>, Health)>,
+}
+
+impl Board {
+    fn new(targets: Vec<WaitTarget>, rule: Ready) -> Self {
+        let mut board = Self { rule, targets: Vec::new(), states: HashMap::new() };
+        for wait in &targets {
+            let health = match &wait.known {
+                Some(tree) => board.judge(tree),
+                None => {
+                    Health { status: Status::Unknown, reason: "Unknown".to_owned(), message: "not seen yet".to_owned() }
+                }
+            };
+            board.states.insert(wait.target.id.clone(), (wait.known.clone(), health));
+        }
+        board.targets = targets;
+        board
+    }
+
+    fn judge(&self, tree: &Value) -> Health {
+        let now = Timestamp::now();
+        match self.rule {
+            Ready::Hooks => status::compute_hook(tree, now),
+            Ready::Objects(_) if status::is_paused_deployment(tree) => {
+                Health { status: Status::Current, reason: String::new(), message: "Deployment is paused".to_owned() }
+            }
+            Ready::Objects(jobs) => status::compute(tree, jobs, now),
+        }
+    }
+
+    /// Groups those that are not ready yet, so that what is ready costs no request.
+    fn groups(&self, labels: &str) -> Vec<Group> {
+        let pending = self.targets.iter().filter(|wait| self.states[&wait.target.id].1.status != Status::Current);
+        if labels.is_empty() {
+            return pending.map(Group::of_one).collect();
+        }
+        let mut by_path: BTreeMap<String, Vec<&WaitTarget>> = BTreeMap::new();
+        for wait in pending {
+            by_path.entry(wait.target.kind.collection(&wait.target.id.namespace)).or_default().push(wait);
+        }
+        by_path
+            .into_iter()
+            .map(|(path, waits)| match waits.as_slice() {
+                [one] => Group::of_one(one),
+                many => Group {
+                    ids: many.iter().map(|wait| wait.target.id.clone()).collect(),
+                    collection: Collection { path, labels: labels.to_owned(), ..Collection::default() },
+                    from: oldest_version(many),
+                },
+            })
+            .collect()
+    }
+
+    fn take(&mut self, group: &Group, happening: Happening) {
+        match happening {
+            Happening::Listed(items) => {
+                let mut missing: Vec<_> = group.ids.to_vec();
+                for item in items {
+                    missing.retain(|id| object::name(&item) != Some(&id.name));
+                    self.see(group, item);
+                }
+                for id in missing {
+                    self.lose(&id);
+                }
+            }
+            Happening::Applied(item) => self.see(group, item),
+            Happening::Deleted(item) => {
+                if let Some(id) = group.ids.iter().find(|id| object::name(&item) == Some(&id.name)) {
+                    self.lose(&id.clone());
+                }
+            }
+            Happening::Broken(_) => {}
+        }
+    }
+
+    fn see(&mut self, group: &Group, item: Value) {
+        let Some(id) = group.ids.iter().find(|id| object::name(&item) == Some(&id.name)) else { return };
+        let health = self.judge(&item);
+        self.states.insert(id.clone(), (Some(item), health));
+    }
+
+    /// A Job that goes away by its time to live has done its work; anything else that goes away is missing.
+    fn lose(&mut self, id: &ObjectId) {
+        let Some((tree, health)) = self.states.get_mut(id) else { return };
+        let short_lived =
+            id.kind == "Job" && tree.as_ref().is_some_and(|tree| !tree["spec"]["ttlSecondsAfterFinished"].is_null());
+        *health = if short_lived {
+            Health {
+                status: Status::Current,
+                reason: String::new(),
+                message: "Job was deleted after it finished".to_owned(),
+            }
+        } else {
+            Health::not_found()
+        };
+    }
+
+    /// Pods that cannot be scheduled fail by the clock, with no event that says so.
+    fn next_look(&self) -> Duration {
+        let by_clock = self.states.values().any(|(_, health)| health.reason == "PodNotScheduled");
+        if by_clock { Duration::from_secs(1) } else { Duration::from_secs(3600) }
+    }
+
+    fn look_again(&mut self) {
+        let again: Vec<_> = self
+            .states
+            .iter()
+            .filter(|(_, (_, health))| health.reason == "PodNotScheduled")
+            .filter_map(|(id, (tree, _))| Some((id.clone(), self.judge(tree.as_ref()?))))
+            .collect();
+        for (id, health) in again {
+            if let Some(state) = self.states.get_mut(&id) {
+                state.1 = health;
+            }
+        }
+    }
+
+    fn count(&self, wanted: Status) -> usize {
+        self.states.values().filter(|(_, health)| health.status == wanted).count()
+    }
+
+    fn is_done(&self, fail_fast: bool) -> bool {
+        let failed = self.count(Status::Failed);
+        failed + self.count(Status::Current) == self.states.len() || (fail_fast && failed > 0)
+    }
+
+    async fn outcome(self, client: &Client, timed_out: bool) -> Result<(), WaitError> {
+        let mut unready = Vec::new();
+        for wait in &self.targets {
+            let (tree, health) = &self.states[&wait.target.id];
+            let counts = health.status == Status::Failed || (timed_out && health.status != Status::Current);
+            if !counts {
+                continue;
+            }
+            let details = match tree {
+                Some(tree) if unready.len() < EXPLAINED => explain::pods_of(client, tree).await,
+                _ => Vec::new(),
+            };
+            unready.push(Unready { id: wait.target.id.clone(), health: health.clone(), details });
+        }
+        match (unready.is_empty(), timed_out) {
+            (true, _) => Ok(()),
+            (false, true) => Err(WaitError::TimedOut(unready)),
+            (false, false) => Err(WaitError::Failed(unready)),
+        }
+    }
+}
+
+/// Returns the oldest of the versions that writes returned, `None` when one is unknown. They are compared as
+/// numbers, which is what they are for all objects of one kind.
+fn oldest_version(waits: &[&WaitTarget]) -> Option<String> {
+    let versions: Option<Vec<u64>> = waits
+        .iter()
+        .map(|wait| wait.known.as_ref().and_then(object::resource_version).and_then(|version| version.parse().ok()))
+        .collect();
+    versions?.into_iter().min().map(|version| version.to_string())
+}
+
+#[cfg(test)]
+#[path = "wait_tests.rs"]
+mod tests;

@@ -1,0 +1,99 @@
+//! The board of a wait, without a cluster.
+
+use std::sync::Arc;
+
+use kube::core::ApiResource;
+use serde_json::json;
+
+use super::*;
+use crate::cluster::request::ServedKind;
+
+fn target(kind: &str, name: &str, known: Option<Value>) -> WaitTarget {
+    let api = ApiResource {
+        group: String::new(),
+        version: "v1".into(),
+        api_version: "v1".into(),
+        kind: kind.into(),
+        plural: format!("{}s", kind.to_lowercase()),
+    };
+    let id = ObjectId { group: String::new(), kind: kind.into(), namespace: "n".into(), name: name.into() };
+    WaitTarget { target: Target { kind: Arc::new(ServedKind { api, namespaced: true, verbs: Vec::new() }), id }, known }
+}
+
+fn pod(name: &str, phase: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "resourceVersion": "9"}, "status": {"phase": phase}})
+}
+
+fn job(ttl: Value, conditions: Value) -> Value {
+    json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"},
+           "spec": {"ttlSecondsAfterFinished": ttl}, "status": {"conditions": conditions}})
+}
+
+#[test]
+fn what_is_ready_as_written_needs_no_watch() {
+    let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
+    let board = Board::new(vec![target("ConfigMap", "c", Some(config))], Ready::Objects(JobRule::Completed));
+    assert!(board.is_done(false));
+    assert!(board.groups("a=b").is_empty());
+}
+
+#[test]
+fn objects_of_a_kind_share_a_watch_from_the_oldest_write() {
+    let mut first = pod("a", "Pending");
+    first["metadata"]["resourceVersion"] = json!("10");
+    let targets = vec![target("Pod", "a", Some(first)), target("Pod", "b", Some(pod("b", "Pending")))];
+    let board = Board::new(targets, Ready::Objects(JobRule::Completed));
+    let groups = board.groups("a=b");
+    assert_eq!(groups.len(), 1);
+    assert_eq!((groups[0].collection.labels.as_str(), groups[0].from.as_deref()), ("a=b", Some("9")));
+    assert_eq!(board.groups("").len(), 2, "without a common label each has its own");
+}
+
+#[test]
+fn one_object_is_watched_by_its_name() {
+    let board = Board::new(vec![target("Pod", "a", None)], Ready::Objects(JobRule::Completed));
+    let groups = board.groups("a=b");
+    assert_eq!((groups[0].collection.fields.as_str(), groups[0].from.as_deref()), ("metadata.name=a", None));
+}
+
+#[test]
+fn a_failure_ends_the_wait_at_once_only_with_fail_fast() {
+    let crash = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {"phase": "Running",
+        "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
+    let targets = vec![target("Pod", "a", Some(crash)), target("Pod", "b", Some(pod("b", "Pending")))];
+    let board = Board::new(targets, Ready::Objects(JobRule::Completed));
+    assert!(board.is_done(true));
+    assert!(!board.is_done(false));
+}
+
+#[test]
+fn a_job_that_vanishes_is_done_only_if_it_has_a_time_to_live() {
+    for (ttl, expected) in [(json!(0), Status::Current), (json!(null), Status::NotFound)] {
+        let mut board =
+            Board::new(vec![target("Job", "j", Some(job(ttl, json!([]))))], Ready::Objects(JobRule::Completed));
+        let group = board.groups("").remove(0);
+        board.take(&group, Happening::Listed(Vec::new()));
+        assert_eq!(board.count(expected), 1);
+    }
+}
+
+#[test]
+fn a_paused_deployment_is_not_waited_for() {
+    let paused =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"paused": true}});
+    let board = Board::new(vec![target("Deployment", "d", Some(paused))], Ready::Objects(JobRule::Completed));
+    assert!(board.is_done(false));
+}
+
+#[test]
+fn the_error_begins_with_fluxs_text_and_goes_on_with_the_reason() {
+    let unready = vec![Unready {
+        id: ObjectId { group: "apps".into(), kind: "Deployment".into(), namespace: "n".into(), name: "d".into() },
+        health: Health { status: Status::InProgress, reason: "LessAvailable".into(), message: "Available: 0/1".into() },
+        details: vec!["pod p: container c is waiting (ErrImagePull)".into()],
+    }];
+    assert_eq!(
+        WaitError::TimedOut(unready).to_string(),
+        "timeout waiting for: [Deployment/n/d status: 'InProgress']\nDeployment/n/d: Available: 0/1; pod p: container c is waiting (ErrImagePull)"
+    );
+}
