@@ -12,6 +12,7 @@ mod map;
 mod number;
 mod object;
 mod print;
+pub mod quote;
 mod text;
 
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ pub use constant::Const;
 pub use json::MAX_JSON_NODES;
 pub use list::{List, ListType};
 pub use map::{Map, MapType};
-pub use number::{FloatFormat, format_float, format_g};
+pub use number::{FloatFormat, format_float, format_g, parse_float, parse_int, parse_uint};
 pub use object::{Member, Method, Object};
 pub use print::{MAX_DEPTH, MAX_TEXT};
 pub use text::Str;

@@ -19,6 +19,16 @@ impl Value {
         print(self, out, start, 0)
     }
 
+    /// Appends what a pointer points at, without the `&` that `%v` has.
+    pub fn print_pointee(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        let start = out.len();
+        self.print(out)?;
+        if self.kind() == super::Kind::Ptr && out.get(start) == Some(&b'&') {
+            out.remove(start);
+        }
+        Ok(())
+    }
+
     /// Returns the value as `%v` prints it; a string is returned as it is.
     pub fn to_text(&self) -> Result<Str, Failure> {
         if let Self::Str(s) = self {
