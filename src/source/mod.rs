@@ -1,1 +1,23 @@
 //! From a reference to verified bytes, and the artifact store.
+//!
+//! Nothing here knows a cluster: what a Secret holds comes in as data.
+//!
+//! | file | subject |
+//! |---|---|
+//! | [`git`] | a Git reference to an archive, in a child process with limits |
+//! | [`http`] | the one policy for outbound HTTP: redirects, credentials, sizes, times |
+//! | [`helm_repository`] | `index.yaml`, version resolution, chart download |
+//! | [`chart`] | the chart of a HelmChart, pulled or packaged |
+//! | [`archive`] | the deterministic `tar.gz` of artifacts, and bounded reading |
+//! | [`ignore`] | `.sourceignore` and `spec.ignore` |
+//! | [`store`] | artifacts on disk, verified, shared in memory, collected |
+//! | [`server`] | artifacts over HTTP |
+//! | [`secret`] | what must not be shown |
+
+pub mod archive;
+pub mod git;
+pub mod http;
+pub mod ignore;
+pub mod secret;
+pub mod server;
+pub mod store;
