@@ -183,7 +183,10 @@ pub struct File<'a> {
 
 impl std::fmt::Debug for Files {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Files").field("files", &self.index.len()).field("bytes", &self.data.len()).finish()
+        f.debug_struct("Files")
+            .field("files", &self.index.len())
+            .field("bytes", &self.data.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -467,7 +470,8 @@ mod tests {
         let (bytes, _) = sample();
         assert!(Files::from_tar_gz(&bytes[..bytes.len() / 2], small()).is_err());
         assert!(Files::from_tar_gz(b"not an archive", small()).is_err());
-        let bytes = tar_gz(|tar| tar.get_mut().write_all(&raw("x", tar::EntryType::Regular, 9999).as_bytes()[..]).unwrap());
+        let bytes =
+            tar_gz(|tar| tar.get_mut().write_all(&raw("x", tar::EntryType::Regular, 9999).as_bytes()[..]).unwrap());
         assert!(Files::from_tar_gz(&bytes, small()).is_err());
     }
 

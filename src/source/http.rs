@@ -5,6 +5,7 @@
 //! every request one in time. Proxies are taken from the environment, as everywhere (`HTTPS_PROXY`, `NO_PROXY`).
 
 use std::error::Error as _;
+use std::ops::Deref;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -35,6 +36,9 @@ pub enum HttpError {
         /// What is wrong with which of them.
         reason: String,
     },
+    /// User, password or token hold what a header cannot carry.
+    #[error("credentials hold control characters")]
+    Credentials,
     /// The address is not one that can be asked.
     #[error("invalid URL '{url}'")]
     Url {
@@ -99,7 +103,12 @@ impl HttpError {
             Self::Status { status, .. } => {
                 matches!(status.as_u16(), 429 | 502 | 503 | 504)
             }
-            Self::Tls { .. } | Self::Url { .. } | Self::Redirect { .. } | Self::TooLarge { .. } | Self::TimedOut { .. } => false,
+            Self::Tls { .. }
+            | Self::Credentials
+            | Self::Url { .. }
+            | Self::Redirect { .. }
+            | Self::TooLarge { .. }
+            | Self::TimedOut { .. } => false,
         }
     }
 }
@@ -146,9 +155,8 @@ pub struct Tls {
 impl Tls {
     /// Takes `ca.crt` (or `caFile`), `tls.crt` and `tls.key` (or the old `certFile` and `keyFile`).
     pub fn from_secret(data: &SecretData) -> Self {
-        let take = |names: [&str; 2]| {
-            names.iter().find_map(|name| data.get(name)).map(|value| Redacted::new(value.to_vec()))
-        };
+        let take =
+            |names: [&str; 2]| names.iter().find_map(|name| data.get(name)).map(|value| Redacted::new(value.to_vec()));
         Self {
             ca: take(["ca.crt", "caFile"]),
             certificate: take(["tls.crt", "certFile"]),
@@ -200,9 +208,7 @@ impl Access {
     pub fn new(url: &Url, credentials: Option<&Credentials>, tls: &Tls, everywhere: bool) -> Result<Self, HttpError> {
         let in_url = credentials_of(url);
         let authorization = match credentials.or(in_url.as_ref()) {
-            Some(credentials) => Some(credentials.header().ok_or_else(|| HttpError::Tls {
-                reason: "credentials hold characters that a header cannot carry".to_owned(),
-            })?),
+            Some(credentials) => Some(credentials.header().ok_or(HttpError::Credentials)?),
             None => None,
         };
         let own = client(tls, true)?;
@@ -224,10 +230,10 @@ impl Access {
             let mut pauses = RETRIES.iter();
             loop {
                 match self.get_once(url, conditions, limit).await {
-                    Err(error) if error.is_transient() => match pauses.next() {
-                        Some(pause) => tokio::time::sleep(*pause).await,
-                        None => return Err(error),
-                    },
+                    Err(error) if error.is_transient() => {
+                        let Some(pause) = pauses.next() else { return Err(error) };
+                        tokio::time::sleep(*pause).await;
+                    }
                     outcome => return outcome,
                 }
             }
@@ -240,7 +246,8 @@ impl Access {
 
     async fn get_once(&self, url: &Url, conditions: &Conditions, limit: u64) -> Result<Option<Fetched>, HttpError> {
         let mut headers = HeaderMap::new();
-        let wanted = [(header::IF_NONE_MATCH, &conditions.etag), (header::IF_MODIFIED_SINCE, &conditions.last_modified)];
+        let wanted =
+            [(header::IF_NONE_MATCH, &conditions.etag), (header::IF_MODIFIED_SINCE, &conditions.last_modified)];
         for (name, value) in wanted {
             if let Some(value) = value.as_ref().and_then(|value| HeaderValue::from_str(value).ok()) {
                 headers.insert(name, value);
@@ -326,7 +333,8 @@ impl Access {
             return Err(refused("it would drop the request's body"));
         }
         let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let target = location.and_then(|location| from.join(location).ok()).ok_or_else(|| refused("no usable Location"))?;
+        let target =
+            location.and_then(|location| from.join(location).ok()).ok_or_else(|| refused("no usable Location"))?;
         if !matches!(target.scheme(), "http" | "https") {
             return Err(refused("neither http nor https"));
         }
@@ -338,7 +346,7 @@ impl Access {
 }
 
 /// Reads the next piece of a body.
-pub async fn next_chunk(response: &mut Response) -> Result<Option<impl AsRef<[u8]> + std::ops::Deref<Target = [u8]>>, HttpError> {
+pub async fn next_chunk(response: &mut Response) -> Result<Option<impl Deref<Target = [u8]> + use<>>, HttpError> {
     let origin = origin(response.url());
     response.chunk().await.map_err(|error| HttpError::Body { origin, reason: causes(error) })
 }
@@ -527,7 +535,11 @@ mod tests {
         for chunked in [false, true] {
             let (url, _) = serve(move |_| {
                 let body = "x".repeat(1001);
-                if chunked { format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}") } else { reply("200 OK", "", &body) }
+                if chunked {
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{body}")
+                } else {
+                    reply("200 OK", "", &body)
+                }
             })
             .await;
             let access = Access::new(&url, None, &Tls::default(), false).unwrap();

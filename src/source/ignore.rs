@@ -286,9 +286,7 @@ impl Token {
         match self {
             Self::Star | Self::Any => true,
             Self::Char(own) => *own == c,
-            Self::Class { negated, ranges } => {
-                ranges.iter().any(|&(low, high)| low <= c && c <= high) != *negated
-            }
+            Self::Class { negated, ranges } => ranges.iter().any(|&(low, high)| low <= c && c <= high) != *negated,
         }
     }
 }

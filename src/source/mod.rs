@@ -6,12 +6,8 @@
 //! |---|---|
 //! | [`git`] | a Git reference to an archive, in a child process with limits |
 //! | [`http`] | the one policy for outbound HTTP: redirects, credentials, sizes, times |
-//! | [`helm_repository`] | `index.yaml`, version resolution, chart download |
-//! | [`chart`] | the chart of a HelmChart, pulled or packaged |
 //! | [`archive`] | the deterministic `tar.gz` of artifacts, and bounded reading |
 //! | [`ignore`] | `.sourceignore` and `spec.ignore` |
-//! | [`store`] | artifacts on disk, verified, shared in memory, collected |
-//! | [`server`] | artifacts over HTTP |
 //! | [`secret`] | what must not be shown |
 
 pub mod archive;
@@ -19,5 +15,3 @@ pub mod git;
 pub mod http;
 pub mod ignore;
 pub mod secret;
-pub mod server;
-pub mod store;
