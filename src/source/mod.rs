@@ -8,6 +8,8 @@
 //! | [`http`] | the one policy for outbound HTTP: redirects, credentials, sizes, times |
 //! | [`archive`] | the deterministic `tar.gz` of artifacts, and bounded reading |
 //! | [`ignore`] | `.sourceignore` and `spec.ignore` |
+//! | [`store`] | artifacts on disk, verified, shared in memory, collected |
+//! | [`server`] | artifacts over HTTP |
 //! | [`secret`] | what must not be shown |
 
 pub mod archive;
@@ -15,3 +17,5 @@ pub mod git;
 pub mod http;
 pub mod ignore;
 pub mod secret;
+pub mod server;
+pub mod store;
