@@ -65,6 +65,7 @@ pub struct ClusterCapabilities {
 struct Table {
     kinds: HashMap<(String, String), Arc<ServedKind>>,
     preferred: HashMap<(String, String), Arc<ServedKind>>,
+    incomplete: BTreeSet<String>,
     api_versions: Arc<[String]>,
 }
 
@@ -131,6 +132,13 @@ impl Discovery {
         }
     }
 
+    /// Tells whether the API server knew all kinds of a group when it was last asked, so that one that is missing is
+    /// really not served. An aggregated API server that does not answer makes its group incomplete.
+    pub async fn is_complete(&self, group: &str) -> bool {
+        let state = self.state.lock().await;
+        state.table.as_ref().is_some_and(|table| !table.incomplete.contains(group))
+    }
+
     /// Returns the API versions and the server's version for Helm's `.Capabilities`.
     pub async fn capabilities(&self) -> Result<ClusterCapabilities, DiscoveryError> {
         let mut state = self.state.lock().await;
@@ -195,6 +203,9 @@ impl Table {
         for group in core.items.into_iter().chain(groups.items) {
             let name = group.metadata.and_then(|metadata| metadata.name).unwrap_or_default();
             for version in group.versions {
+                if version.freshness.as_deref() == Some("Stale") {
+                    table.incomplete.insert(name.clone());
+                }
                 let api_version = join_api_version(&name, version.version.as_deref().unwrap_or_default());
                 api_versions.insert(api_version.clone());
                 for resource in version.resources {

@@ -5,12 +5,15 @@
 
 pub mod apply;
 pub mod discovery;
+pub mod events;
 pub mod explain;
 pub mod follow;
 pub mod inventory;
 pub mod managed_fields;
 pub mod object;
+pub mod prune;
 pub mod request;
 pub mod status;
 pub mod storage;
 pub mod wait;
+pub mod watch;
