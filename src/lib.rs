@@ -17,7 +17,12 @@
 //! The words are Kubernetes', Helm's and Flux's: release, revision, chart, values, hook, manifest, artifact,
 //! source, inventory, drift, remediation, snapshot, prune, reconcile, suspend.
 
+pub mod admin;
 pub mod api;
+pub mod cli;
 pub mod cluster;
+pub mod daemon;
+pub mod metrics;
 pub mod reconcile;
 pub mod source;
+pub mod telemetry;

@@ -9,6 +9,7 @@ pub mod events;
 pub mod explain;
 pub mod follow;
 pub mod inventory;
+pub mod lease;
 pub mod managed_fields;
 pub mod object;
 pub mod prune;

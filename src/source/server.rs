@@ -1,11 +1,11 @@
 //! The artifacts over HTTP, as source-controller serves them: files by their path, and nothing else.
 
+use ::http::{StatusCode, header};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use ::http::{StatusCode, header};
 use tokio::net::TcpListener;
 use tokio_util::io::ReaderStream;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,8 @@ fn router(store: ArtifactStore) -> Router {
 }
 
 async fn file(State(store): State<ArtifactStore>, Path(path): Path<String>) -> Response {
-    let kind = if path.ends_with(".gz") || path.ends_with(".tgz") { "application/gzip" } else { "text/plain; charset=utf-8" };
+    let kind =
+        if path.ends_with(".gz") || path.ends_with(".tgz") { "application/gzip" } else { "text/plain; charset=utf-8" };
     let Ok(Some(local)) = tokio::task::spawn_blocking(move || store.served(&path)).await else {
         return StatusCode::NOT_FOUND.into_response();
     };

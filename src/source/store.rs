@@ -238,8 +238,8 @@ impl ArtifactStore {
         let local = self.local(&artifact.path)?;
         let (path, digest) = (artifact.path.clone(), artifact.digest.clone());
         blocking(move || {
-            let bytes = fs::read(local)
-                .map_err(|source| StoreError::Disk { action: "read", path: path.clone(), source })?;
+            let bytes =
+                fs::read(local).map_err(|source| StoreError::Disk { action: "read", path: path.clone(), source })?;
             if archive::digest(&bytes) != digest {
                 return Err(StoreError::Digest { path, digest });
             }

@@ -1,0 +1,304 @@
+//! One kind's objects as the API server has them, and who wants to hear of their changes.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures::{StreamExt, TryStreamExt};
+use kube::{
+    Api, Resource, ResourceExt,
+    core::{DeserializeGuard, NamespaceResourceScope, error_boundary::InvalidObject},
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// A namespaced kind that a controller can watch.
+pub trait Watchable:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Watchable for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// What happened to an object: its state before, where it was known, and after, where it still is.
+#[derive(Debug)]
+pub struct Change<K> {
+    pub before: Option<Arc<K>>,
+    pub after: Option<Arc<K>>,
+}
+
+type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
+
+/// The objects of one kind: a store that a watch fills, our own newest writes laid over it, a queue of
+/// asked-for reconciles, and listeners.
+///
+/// A status that we wrote is known from the write's response on, so that a run never starts from a state older than
+/// what the run before it left.
+pub struct Watched<K: Watchable> {
+    store: Store<K>,
+    writer: Mutex<Option<reflector::store::Writer<K>>>,
+    written: Mutex<HashMap<ObjectRef<K>, Arc<K>>>,
+    queue: mpsc::UnboundedSender<ObjectRef<K>>,
+    requests: Mutex<Option<mpsc::UnboundedReceiver<ObjectRef<K>>>>,
+    listeners: Vec<Listener<K>>,
+    waiters: Mutex<HashMap<ObjectRef<K>, Arc<Notify>>>,
+}
+
+/// Locks a mutex; a panic of another holder leaves data that is still whole here, since no update spans two steps.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn version<K: Resource>(object: &K) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
+}
+
+impl<K: Watchable> Default for Watched<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Watchable> Watched<K>
+where
+    ObjectRef<K>: Eq + Hash,
+{
+    pub fn new() -> Self {
+        let (store, writer) = reflector::store();
+        let (queue, requests) = mpsc::unbounded_channel();
+        Self {
+            store,
+            writer: Mutex::new(Some(writer)),
+            written: Mutex::default(),
+            queue,
+            requests: Mutex::new(Some(requests)),
+            listeners: Vec::new(),
+            waiters: Mutex::default(),
+        }
+    }
+
+    /// Adds a listener that is called for each change, in order, before the next one is taken from the watch.
+    /// It must be quick: it may trigger reconciles, nothing more.
+    pub fn listen(&mut self, listener: impl Fn(&Change<K>) + Send + Sync + 'static) {
+        self.listeners.push(Box::new(listener));
+    }
+
+    /// Returns the reader that kube's Controller takes objects from.
+    pub fn store(&self) -> Store<K> {
+        self.store.clone()
+    }
+
+    /// Hands out the queue of asked-for reconciles, once.
+    pub(super) fn requests(&self) -> Option<mpsc::UnboundedReceiver<ObjectRef<K>>> {
+        lock(&self.requests).take()
+    }
+
+    /// Returns the newest known state of an object.
+    pub fn get(&self, key: &ObjectRef<K>) -> Option<Arc<K>> {
+        let stored = self.store.get(key)?;
+        let mut written = lock(&self.written);
+        match written.get(key) {
+            Some(ours) if version(ours.as_ref()) > version(stored.as_ref()) => Some(ours.clone()),
+            Some(_) => {
+                written.remove(key);
+                Some(stored)
+            }
+            None => Some(stored),
+        }
+    }
+
+    /// Returns the newest known state of an object by its name.
+    pub fn find(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.get(&ObjectRef::new(name).within(namespace))
+    }
+
+    /// Returns all objects in their newest known state, in no order.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.store.state().iter().filter_map(|o| self.get(&ObjectRef::from_obj(o.as_ref()))).collect()
+    }
+
+    /// Asks for a reconcile of an object; several requests before it starts are one.
+    pub fn trigger(&self, key: ObjectRef<K>) {
+        // The receiver goes only when the process ends.
+        let _ = self.queue.send(key);
+    }
+
+    /// Remembers the state that a write of ours returned.
+    pub fn wrote(&self, object: K) {
+        lock(&self.written).insert(ObjectRef::from_obj(&object), Arc::new(object));
+    }
+
+    /// Waits until an object's generation is not `generation`, it is being deleted, or it is gone.
+    pub async fn superseded(&self, key: &ObjectRef<K>, generation: Option<i64>) {
+        let waiter = lock(&self.waiters).entry(key.clone()).or_default().clone();
+        loop {
+            // Armed before the look, so that a change between the two is not missed.
+            let mut notified = std::pin::pin!(waiter.notified());
+            notified.as_mut().enable();
+            match self.store.get(key) {
+                Some(o) if o.meta().generation == generation && o.meta().deletion_timestamp.is_none() => {}
+                _ => return,
+            }
+            notified.await;
+        }
+    }
+
+    /// Waits until the first list is in.
+    pub async fn ready(&self) {
+        // The writer goes only when the process ends; an end is no readiness.
+        if self.store.wait_until_ready().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Watches the kind until cancelled. An object that cannot be decoded is named in the log and left out; the others go on.
+    pub async fn watch(&self, api: Api<K>, cancel: CancellationToken) {
+        let Some(mut writer) = lock(&self.writer).take() else { return };
+        let api: Api<DeserializeGuard<K>> = Api::all(api.into_client());
+        let mut events =
+            std::pin::pin!(watcher(api, watcher::Config::default().any_semantic()).default_backoff().into_stream());
+        let mut listed = Vec::new();
+        loop {
+            let event = tokio::select! {
+                () = cancel.cancelled() => return,
+                event = events.next() => event,
+            };
+            match event {
+                None => return,
+                Some(Err(error)) => {
+                    tracing::warn!(kind = %K::kind(&()), error = %crate::telemetry::chain(&error), "watch interrupted");
+                }
+                Some(Ok(event)) => {
+                    if let Some(event) = decoded(event) {
+                        self.take(&mut writer, &mut listed, event);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self, writer: &mut reflector::store::Writer<K>, listed: &mut Vec<ObjectRef<K>>, event: watcher::Event<K>) {
+        let before: HashMap<ObjectRef<K>, Arc<K>> = match &event {
+            watcher::Event::Apply(o) | watcher::Event::Delete(o) => {
+                let key = ObjectRef::from_obj(o);
+                self.store.get(&key).into_iter().map(|o| (key.clone(), o)).collect()
+            }
+            watcher::Event::InitDone => {
+                self.store.state().into_iter().map(|o| (ObjectRef::from_obj(o.as_ref()), o)).collect()
+            }
+            watcher::Event::Init | watcher::Event::InitApply(_) => HashMap::new(),
+        };
+        let touched: Vec<ObjectRef<K>> = match &event {
+            watcher::Event::Init => {
+                listed.clear();
+                Vec::new()
+            }
+            watcher::Event::InitApply(o) => {
+                listed.push(ObjectRef::from_obj(o));
+                Vec::new()
+            }
+            watcher::Event::InitDone => {
+                let mut keys: HashSet<ObjectRef<K>> = std::mem::take(listed).into_iter().collect();
+                keys.extend(before.keys().cloned());
+                keys.into_iter().collect()
+            }
+            watcher::Event::Apply(o) | watcher::Event::Delete(o) => vec![ObjectRef::from_obj(o)],
+        };
+        writer.apply_watcher_event(&event);
+        for key in touched {
+            let change = Change { before: before.get(&key).cloned(), after: self.store.get(&key) };
+            self.changed(&key, &change);
+        }
+    }
+
+    fn changed(&self, key: &ObjectRef<K>, change: &Change<K>) {
+        if change.after.is_none() {
+            lock(&self.written).remove(key);
+        }
+        if asks_for_reconcile(change) {
+            self.trigger(key.clone());
+        }
+        let waiter = match change.after {
+            Some(_) => lock(&self.waiters).get(key).cloned(),
+            None => lock(&self.waiters).remove(key),
+        };
+        if let Some(waiter) = waiter {
+            waiter.notify_waiters();
+        }
+        for listener in &self.listeners {
+            listener(change);
+        }
+    }
+}
+
+fn decoded<K: Watchable>(event: watcher::Event<DeserializeGuard<K>>) -> Option<watcher::Event<K>> {
+    let object = |guard: DeserializeGuard<K>| match guard.0 {
+        Ok(object) => Some(object),
+        Err(InvalidObject { error, metadata }) => {
+            tracing::error!(
+                kind = %K::kind(&()),
+                namespace = metadata.namespace.as_deref().unwrap_or_default(),
+                name = metadata.name.as_deref().unwrap_or_default(),
+                error = %error,
+                "object cannot be read and is left alone"
+            );
+            None
+        }
+    };
+    Some(match event {
+        watcher::Event::Apply(o) => watcher::Event::Apply(object(o)?),
+        watcher::Event::Delete(o) => watcher::Event::Delete(object(o)?),
+        watcher::Event::Init => watcher::Event::Init,
+        watcher::Event::InitApply(o) => watcher::Event::InitApply(object(o)?),
+        watcher::Event::InitDone => watcher::Event::InitDone,
+    })
+}
+
+/// Tells whether a change is one that its own controller acts on: a new object, a new generation, a deletion that was
+/// asked for, or a reconcile that was asked for by annotation (`reconcile.fluxcd.io/*`). A status write is not.
+fn asks_for_reconcile<K: Resource>(change: &Change<K>) -> bool {
+    let requests = |o: &K| -> Vec<(String, String)> {
+        o.annotations()
+            .iter()
+            .filter(|(k, _)| k.starts_with("reconcile.fluxcd.io/"))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
+    };
+    match (&change.before, &change.after) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(after)) => {
+            let (b, a) = (before.meta(), after.meta());
+            b.uid != a.uid
+                || b.generation != a.generation
+                || b.deletion_timestamp.is_some() != a.deletion_timestamp.is_some()
+                || requests(before) != requests(after)
+        }
+    }
+}
