@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn numbers_within_keys_are_compared_as_numbers() {
         assert_eq!(sorted(&["a1", "a10", "a2"], Dialect::V2), ["a1", "a2", "a10"]);
-        assert_eq!(sorted(&["A", "a", "_", "1"], Dialect::V2), ["1", "_", "A", "a"]);
+        assert_eq!(sorted(&["A", "a", "_", "1"], Dialect::V2), ["_", "1", "A", "a"]);
     }
 
     #[test]
