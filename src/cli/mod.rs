@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod crds;
 pub mod run;
 
 /// A GitOps reconciler: Flux's API and Helm's engine in one process.
@@ -16,6 +17,8 @@ struct Bowline {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes the custom resource definitions as YAML.
+    Crds(crds::Args),
     /// Watches a cluster and reconciles its sources, environments and Helm releases.
     Run(Box<run::Args>),
 }
@@ -23,6 +26,7 @@ enum Command {
 /// Reads the arguments and runs the subcommand that they name.
 pub fn main() -> ExitCode {
     match Bowline::parse().command {
+        Command::Crds(args) => crds::run(&args),
         Command::Run(args) => run::run(*args),
     }
 }
