@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub mod crds;
+use crate::source::git;
+
 pub mod run;
 
 /// A GitOps reconciler: Flux's API and Helm's engine in one process.
@@ -17,16 +18,17 @@ struct Bowline {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Writes the custom resource definitions as YAML.
-    Crds(crds::Args),
     /// Watches a cluster and reconciles its sources, environments and Helm releases.
     Run(Box<run::Args>),
+    /// Fetches one Git reference for the process that started it; nothing to run by hand.
+    #[command(name = git::SUBCOMMAND, hide = true)]
+    GitFetch,
 }
 
 /// Reads the arguments and runs the subcommand that they name.
 pub fn main() -> ExitCode {
     match Bowline::parse().command {
-        Command::Crds(args) => crds::run(&args),
         Command::Run(args) => run::run(*args),
+        Command::GitFetch => git::child::main(),
     }
 }

@@ -6,4 +6,5 @@
 pub mod backoff;
 mod merge;
 pub mod shell;
+pub mod source;
 pub mod watched;

@@ -295,7 +295,7 @@ impl Access {
             if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(response);
             }
-            url = self.redirect(&method, &url, &response)?;
+            url = redirect(&method, &url, &response)?;
         }
         Err(HttpError::Redirect { origin: origin(&url), reason: "too many redirects" })
     }
@@ -325,24 +325,24 @@ impl Access {
         }
         request.send().await.map_err(|error| HttpError::Send { origin: origin(url), reason: causes(error) })
     }
+}
 
-    fn redirect(&self, method: &Method, from: &Url, response: &Response) -> Result<Url, HttpError> {
-        let refused = |reason| HttpError::Redirect { origin: origin(from), reason };
-        let keeps_method = matches!(response.status().as_u16(), 307 | 308);
-        if *method != Method::GET && !keeps_method {
-            return Err(refused("it would drop the request's body"));
-        }
-        let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-        let target =
-            location.and_then(|location| from.join(location).ok()).ok_or_else(|| refused("no usable Location"))?;
-        if !matches!(target.scheme(), "http" | "https") {
-            return Err(refused("neither http nor https"));
-        }
-        if from.scheme() == "https" && target.scheme() == "http" {
-            return Err(refused("it leads from https to http"));
-        }
-        Ok(target)
+/// Says where a redirect leads, if it is followed.
+fn redirect(method: &Method, from: &Url, response: &Response) -> Result<Url, HttpError> {
+    let refused = |reason| HttpError::Redirect { origin: origin(from), reason };
+    let keeps_method = matches!(response.status().as_u16(), 307 | 308);
+    if *method != Method::GET && !keeps_method {
+        return Err(refused("it would drop the request's body"));
     }
+    let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let target = location.and_then(|location| from.join(location).ok()).ok_or_else(|| refused("no usable Location"))?;
+    if !matches!(target.scheme(), "http" | "https") {
+        return Err(refused("neither http nor https"));
+    }
+    if from.scheme() == "https" && target.scheme() == "http" {
+        return Err(refused("it leads from https to http"));
+    }
+    Ok(target)
 }
 
 /// Reads the next piece of a body.
@@ -389,15 +389,12 @@ fn percent_decode(text: &str) -> String {
     let mut at = 0;
     while at < bytes.len() {
         let hex = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
-        match hex.filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
+        if let Some(byte) = hex.filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            decoded.push(byte);
+            at += 3;
+        } else {
+            decoded.push(bytes[at]);
+            at += 1;
         }
     }
     String::from_utf8_lossy(&decoded).into_owned()

@@ -19,3 +19,4 @@ pub mod ignore;
 pub mod secret;
 pub mod server;
 pub mod store;
+pub mod version;

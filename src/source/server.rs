@@ -22,8 +22,10 @@ fn router(store: ArtifactStore) -> Router {
 }
 
 async fn file(State(store): State<ArtifactStore>, Path(path): Path<String>) -> Response {
-    let kind =
-        if path.ends_with(".gz") || path.ends_with(".tgz") { "application/gzip" } else { "text/plain; charset=utf-8" };
+    let is_packed = std::path::Path::new(&path)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz") || extension.eq_ignore_ascii_case("tgz"));
+    let kind = if is_packed { "application/gzip" } else { "text/plain; charset=utf-8" };
     let Ok(Some(local)) = tokio::task::spawn_blocking(move || store.served(&path)).await else {
         return StatusCode::NOT_FOUND.into_response();
     };

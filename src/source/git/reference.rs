@@ -3,6 +3,8 @@
 use helm::semver::{Constraints, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::source::version::three_part_version;
+
 /// The branch of a GitRepository without `ref`; not the remote's HEAD.
 const DEFAULT_BRANCH: &str = "master";
 /// What a listing appends to an annotated tag's name to give the commit it points to.
@@ -172,14 +174,6 @@ fn best_tags(remote: &[Advertised], range: &str) -> Result<Vec<Found>, Reference
     }
     best.sort_by_key(|(_, tag)| *tag);
     best.iter().map(|(_, tag)| named(remote, &format!("refs/tags/{tag}"))).collect()
-}
-
-/// Reads a version that has all three numbers, a leading `v` allowed, as Flux does for tags and charts.
-pub fn three_part_version(text: &str) -> Option<Version> {
-    if text.splitn(3, '.').count() != 3 {
-        return None;
-    }
-    Version::parse(text).ok()
 }
 
 #[cfg(test)]
