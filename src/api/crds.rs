@@ -29,6 +29,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         OCIRepository::crd(),
     ];
     for crd in &mut crds {
+        crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
         for version in &mut crd.spec.versions {
             if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
                 finish_root(schema);
@@ -48,7 +49,7 @@ fn with_legacy_version(mut crd: CustomResourceDefinition) -> CustomResourceDefin
         .iter()
         .cloned()
         .map(|mut version| {
-            version.name = IMAGE_LEGACY_VERSION.to_owned();
+            IMAGE_LEGACY_VERSION.clone_into(&mut version.name);
             version.storage = false;
             version
         })
@@ -60,6 +61,7 @@ fn with_legacy_version(mut crd: CustomResourceDefinition) -> CustomResourceDefin
 /// Gives the root what the derive leaves out: the type's own fields, optional spec as Flux has it, the first status.
 fn finish_root(root: &mut JSONSchemaProps) {
     root.required = None;
+    root.title = None;
     let properties = root.properties.get_or_insert_default();
     properties.insert("apiVersion".into(), described("string", "The group and version of the object's schema."));
     properties.insert("kind".into(), described("string", "The kind of the object."));

@@ -6,6 +6,12 @@
 //! `Unknown(text)`, and a malformed duration as `Malformed(text)`: one object that another version wrote never keeps
 //! the others of its list from being read.
 
+#![allow(clippy::duplicated_attributes, reason = "each printer column has a type, and several have the same")]
+#![allow(
+    clippy::doc_markdown,
+    reason = "the comments are the CRDs' descriptions too, where back quotes would only disturb"
+)]
+
 #[macro_use]
 mod closed_set;
 pub mod artifact;

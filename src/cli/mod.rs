@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::source::git;
 
+pub mod crds;
 pub mod run;
 
 /// A GitOps reconciler: Flux's API and Helm's engine in one process.
@@ -18,17 +19,20 @@ struct Bowline {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Watches a cluster and reconciles its sources, environments and Helm releases.
-    Run(Box<run::Args>),
+    /// Writes the custom resource definitions as YAML.
+    Crds(crds::Args),
     /// Fetches one Git reference for the process that started it; nothing to run by hand.
     #[command(name = git::SUBCOMMAND, hide = true)]
     GitFetch,
+    /// Watches a cluster and reconciles its sources, environments and Helm releases.
+    Run(Box<run::Args>),
 }
 
 /// Reads the arguments and runs the subcommand that they name.
 pub fn main() -> ExitCode {
     match Bowline::parse().command {
-        Command::Run(args) => run::run(*args),
+        Command::Crds(args) => crds::run(&args),
         Command::GitFetch => git::child::main(),
+        Command::Run(args) => run::run(*args),
     }
 }

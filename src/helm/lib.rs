@@ -2,8 +2,10 @@
 
 pub mod chart;
 pub mod functions;
+pub mod json;
 pub mod quote;
 pub mod semver;
 pub mod strvals;
 pub mod template;
 pub mod value;
+pub mod yaml;

@@ -1,0 +1,88 @@
+//! go-yaml's dialect of YAML, the only one that charts, values and manifests go through: v2 as sigs.k8s.io/yaml uses it
+//! for charts, values and what templates read and write, v3 as kustomize uses it for the manifests of an environment.
+//!
+//! Texts become JSON data (`serde_json::Value`) the way Go's two steps make it: numbers that JSON writes as whole are
+//! integers, keys are texts, bytes that are no UTF-8 are replaced. Errors have go-yaml's words and lines.
+
+mod chars;
+mod decode;
+mod emit;
+mod error;
+mod go_syntax;
+mod order;
+mod parser;
+mod reader;
+mod resolve;
+mod scalar;
+mod scanner;
+mod style;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+pub use decode::MAX_ALIASED_BYTES;
+pub use emit::{Emit, Emitter, digest_text, emit, emit_pretty};
+pub use error::Error;
+use parser::Parser;
+
+/// How deep collections may nest, in texts that are read and in trees that are written. go-yaml stops at 10,000, which
+/// nothing but an attack comes near.
+pub const MAX_DEPTH: usize = 250;
+
+/// The version of go-yaml whose rules hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    V2,
+    V3,
+}
+
+/// Reads the first document of a text, null if there is none. Later documents are not looked at.
+pub fn parse(text: &[u8]) -> Result<Value, Error> {
+    first(text, false)
+}
+
+/// Reads the first document of a text and refuses keys that occur twice in a mapping.
+pub fn parse_strict(text: &[u8]) -> Result<Value, Error> {
+    first(text, true)
+}
+
+fn first(text: &[u8], strict: bool) -> Result<Value, Error> {
+    let (text, at_end) = reader::to_utf8(text);
+    match Parser::new(&text, at_end, Dialect::V2).document()? {
+        Some(tree) => decode::decode(&tree, strict),
+        None => Ok(Value::Null),
+    }
+}
+
+/// One document of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document {
+    /// The line on which the document starts, from 1: the one of its `---`, where it has one.
+    pub line: usize,
+    /// What it holds.
+    pub value: Value,
+}
+
+/// Reads all documents of a text. One that does not decode is an error in its place; what breaks the grammar ends the
+/// text.
+pub fn documents(text: &[u8]) -> Vec<Result<Document, Error>> {
+    let (text, at_end): (Cow<'_, [u8]>, _) = reader::to_utf8(text);
+    let mut parser = Parser::new(&text, at_end, Dialect::V2);
+    let mut documents = Vec::new();
+    loop {
+        match parser.document() {
+            Ok(Some(tree)) => {
+                let line = tree.line + 1;
+                documents.push(decode::decode(&tree, false).map(|value| Document { line, value }));
+            }
+            Ok(None) => return documents,
+            Err(error) => {
+                documents.push(Err(error));
+                return documents;
+            }
+        }
+    }
+}

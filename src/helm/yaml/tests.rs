@@ -1,0 +1,133 @@
+//! The room as a whole: limits, documents, and what the emitter does with what the parser gave.
+
+use serde_json::json;
+
+use super::*;
+
+fn yaml(tree: &Value) -> String {
+    let mut out = Vec::new();
+    emit(tree, 0, &mut out).expect("the tree can be written");
+    String::from_utf8(out).expect("YAML is UTF-8")
+}
+
+fn error(text: &str) -> String {
+    parse(text.as_bytes()).expect_err("the text is wrong").to_string()
+}
+
+#[test]
+fn scalars_follow_yaml_1_1() {
+    let text = "{a: yes, n: 010, c: 0x1F, d: 1e3, e: 2001-12-14, f: 1_000, g: 12:30, h: ~, i: 'no', j: 1.5}";
+    let expected = json!({
+        "a": true, "false": 8, "c": 31, "d": 1000, "e": "2001-12-14", "f": 1000, "g": "12:30", "h": null, "i": "no",
+        "j": 1.5
+    });
+    assert_eq!(parse(text.as_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn errors_name_the_line_as_go_yaml_does() {
+    assert_eq!(error("a: b\nc: d: e"), "yaml: line 2: mapping values are not allowed in this context");
+    assert_eq!(error("a:\n  - b\n c: d"), "yaml: line 2: did not find expected key");
+    assert_eq!(error("a: *b"), "yaml: unknown anchor 'b' referenced");
+    assert_eq!(
+        error("a: {{ .Values.a }}"),
+        r#"yaml: invalid map key: map[interface {}]interface {}{".Values.a":interface {}(nil)}"#
+    );
+}
+
+#[test]
+fn a_key_that_occurs_twice_is_an_error_in_strict_mode_only() {
+    let text = b"a: 1\nb: 2\na: 3\n";
+    assert_eq!(parse(text).unwrap(), json!({"a": 3, "b": 2}));
+    let error = parse_strict(text).unwrap_err().to_string();
+    assert_eq!(error, "yaml: unmarshal errors:\n  line 3: key \"a\" already set in map");
+}
+
+#[test]
+fn documents_know_the_line_they_start_on() {
+    let found: Vec<_> = documents(b"# head\na: 1\n---\nb: 2\n---\n").into_iter().map(Result::unwrap).collect();
+    let expected = [(2, json!({"a": 1})), (3, json!({"b": 2})), (5, Value::Null)];
+    assert_eq!(found.into_iter().map(|d| (d.line, d.value)).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn nesting_has_a_limit() {
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
+    assert_eq!(error(&nested(MAX_DEPTH + 1)), format!("yaml: exceeded max depth of {MAX_DEPTH}"));
+    let block: String = (0..=MAX_DEPTH).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    assert_eq!(error(&block), format!("yaml: exceeded max depth of {MAX_DEPTH}"));
+    let mut tree = json!(1);
+    for _ in 0..=MAX_DEPTH {
+        tree = json!([tree]);
+    }
+    assert!(emit(&tree, 0, &mut Vec::new()).is_err());
+}
+
+#[test]
+fn nesting_through_aliases_has_the_same_limit() {
+    let deep = MAX_DEPTH - 10;
+    let text = format!("a: &a {}{}\nb: {}*a{}", "[".repeat(deep), "]".repeat(deep), "[".repeat(20), "]".repeat(20));
+    assert_eq!(error(&text), format!("yaml: exceeded max depth of {MAX_DEPTH}"));
+}
+
+#[test]
+fn a_document_that_is_mostly_aliases_is_refused() {
+    let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..9 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+    }
+    assert_eq!(error(&text), "yaml: document contains excessive aliasing");
+}
+
+#[test]
+fn long_texts_behind_aliases_are_bounded() {
+    let text = format!("a: &a '{}'\nb: [{}]", "x".repeat(1 << 20), vec!["*a"; 99].join(", "));
+    assert_eq!(error(&text), "yaml: document contains excessive aliasing");
+}
+
+#[test]
+fn an_anchor_cannot_hold_itself() {
+    assert_eq!(error("a: &a [*a]"), "yaml: anchor 'a' value contains itself");
+}
+
+#[test]
+fn text_is_written_as_go_yaml_does() {
+    let tree = json!({
+        "b": ["x", {"c": "yes", "d": ""}], "a10": 1e21, "a2": 1_000_000.0, "text": "one\ntwo\n", "e": [], "f": {}, "g": " "
+    });
+    let expected =
+        "a2: 1000000\na10: 1e+21\nb:\n- x\n- c: \"yes\"\n  d: \"\"\ne: []\nf: {}\ng: ' '\ntext: |\n  one\n  two";
+    assert_eq!(yaml(&tree), expected);
+}
+
+#[test]
+fn each_line_but_the_first_is_indented_on_demand() {
+    let mut out = b"x:\n  ".to_vec();
+    emit(&json!({"a": "one\n\ntwo", "b": 1}), 2, &mut out).unwrap();
+    assert_eq!(String::from_utf8_lossy(&out), "x:\n  a: |-\n    one\n  \n    two\n  b: 1");
+}
+
+#[test]
+fn the_pretty_form_indents_lists_and_keeps_long_lines() {
+    let long = "word ".repeat(30) + "end";
+    let mut out = Vec::new();
+    emit_pretty(&json!({"a": ["b", long]}), &mut out).unwrap();
+    assert_eq!(String::from_utf8_lossy(&out), format!("a:\n  - b\n  - {long}"));
+}
+
+#[test]
+fn what_go_cannot_write_leaves_the_output_as_it_was() {
+    let mut out = b"kept".to_vec();
+    assert!(emit(&json!({"a": "del\u{7f}"}), 0, &mut out).is_err());
+    assert_eq!(out, b"kept");
+}
+
+#[test]
+fn the_digest_text_has_numbers_as_floats_and_is_empty_without_values() {
+    assert_eq!(digest_text(&json!({})).unwrap(), b"");
+    let values = json!({"b10": 9_007_199_254_740_993_i64, "b2": -0.0, "c": 1e-7, "d": u64::MAX});
+    let expected = "b10: 9007199254740992\nb2: 0\nc: 1e-07\nd: 1.8446744073709552e+19\n";
+    assert_eq!(String::from_utf8_lossy(&digest_text(&values).unwrap()), expected);
+}
