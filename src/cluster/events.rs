@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::request::{encode, is_not_found, message_of, send};
+use crate::api::meta::EVENT_PREFIX;
 
 /// Events that may wait to be sent; more are dropped and counted.
 const QUEUE: usize = 4096;
@@ -111,6 +112,26 @@ impl EventRecorder {
     /// Returns a recorder that reports as another controller.
     pub fn reporting_as(&self, component: &'static str) -> Self {
         Self { component, ..self.clone() }
+    }
+
+    /// Records that something happened to a typed object. Its own annotations for events are copied, as Flux does.
+    pub fn record<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        severity: Severity,
+        reason: &str,
+        message: &str,
+        mut annotations: BTreeMap<String, String>,
+    ) {
+        let own = object.meta().annotations.iter().flatten().filter(|(key, _)| key.starts_with(EVENT_PREFIX));
+        annotations.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+        self.publish(Note {
+            involved: Involved::of(object),
+            severity,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            annotations,
+        });
     }
 
     /// Hands an event over. Never waits: when too many are waiting already, this one is dropped and counted.

@@ -60,7 +60,8 @@ pub struct Seen {
     pub switches: Value,
     /// Another manager's fields are to be taken over.
     pub needs_fold: bool,
-    fingerprint: Option<u64>,
+    /// Hash of what our manager applied, see [`managed_fields::fingerprint`].
+    pub fingerprint: Option<u64>,
 }
 
 /// What the watches know of an object.
