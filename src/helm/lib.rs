@@ -2,8 +2,16 @@
 
 pub mod chart;
 pub mod functions;
+pub mod hook;
 pub mod json;
+pub mod manifest;
+pub mod notice;
 pub mod quote;
+pub mod random;
+pub mod release;
+pub mod release_name;
+pub mod render;
+pub mod schema;
 pub mod semver;
 pub mod strvals;
 pub mod template;
