@@ -60,9 +60,11 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// Makes the files of all definitions, in the order of the definitions' names.
+/// Makes the files of all definitions, in the order of their names.
 pub fn files() -> Result<Vec<File>, Error> {
-    api::crds().iter().map(file).collect()
+    let mut files = api::crds().iter().map(file).collect::<Result<Vec<_>, _>>()?;
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
 }
 
 fn file(crd: &CustomResourceDefinition) -> Result<File, Error> {
