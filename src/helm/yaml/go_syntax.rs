@@ -3,7 +3,9 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use super::decode::typed;
+use super::Dialect;
+use super::error::Error;
+use super::leaf::{is_merge, typed};
 use super::parser::{Node, Shape};
 use super::resolve::Scalar;
 use crate::json::float_text_general;
@@ -26,23 +28,20 @@ impl GoValue {
     /// Reads a node that decodes without an error.
     pub(super) fn of(nodes: &[Node<'_>], at: usize) -> GoValue {
         let node = &nodes[at];
-        let inside = |child: usize| (child < node.end).then_some(child);
-        let children = || std::iter::successors(inside(at + 1), |&child| inside(nodes[child].end));
         match node.shape {
             Shape::Alias(target) => GoValue::of(nodes, target),
-            Shape::Sequence => GoValue::List(children().map(|child| GoValue::of(nodes, child)).collect()),
+            Shape::Sequence => GoValue::List(children(nodes, at).map(|child| GoValue::of(nodes, child)).collect()),
             Shape::Mapping => {
-                let mut pairs: Vec<(GoValue, GoValue)> = Vec::new();
-                let mut items = children();
-                while let (Some(key), Some(value)) = (items.next(), items.next()) {
-                    let key = GoValue::of(nodes, key);
-                    pairs.retain(|(k, _)| *k != key);
-                    pairs.push((key, GoValue::of(nodes, value)));
-                }
+                let mut pairs = Vec::new();
+                collect_pairs(nodes, at, &mut pairs);
+                // Of equal keys the last one counts.
                 pairs.sort_by(|(a, _), (b, _)| a.order(b));
+                pairs.reverse();
+                pairs.dedup_by(|(later, _), (earlier, _)| later == earlier);
+                pairs.reverse();
                 GoValue::Map(pairs)
             }
-            Shape::Scalar(_) => match typed(node) {
+            Shape::Scalar(_) => match typed(node, Dialect::V2) {
                 Ok((Scalar::Null, _)) | Err(_) => GoValue::Nil,
                 Ok((Scalar::Bool(b), _)) => GoValue::Bool(b),
                 Ok((Scalar::Int(n), _)) => GoValue::Int(n),
@@ -50,6 +49,20 @@ impl GoValue {
                 Ok((Scalar::Float(n), _)) => GoValue::Float(n),
                 Ok((Scalar::Timestamp | Scalar::Str, text)) => GoValue::Str(text.into_owned()),
             },
+        }
+    }
+
+    /// The first key that JSON cannot hold.
+    pub(super) fn bad_key(&self) -> Option<Error> {
+        match self {
+            GoValue::List(items) => items.iter().find_map(GoValue::bad_key),
+            GoValue::Map(pairs) => pairs.iter().find_map(|(key, value)| match key {
+                GoValue::Nil | GoValue::Uint(_) => {
+                    Some(Error::Key { kind: key.kind(), key: key.to_string(), value: value.to_string() })
+                }
+                _ => value.bad_key(),
+            }),
+            _ => None,
         }
     }
 
@@ -125,5 +138,32 @@ impl GoValue {
 impl fmt::Display for GoValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write(f, false)
+    }
+}
+
+/// The nodes that the node at `at` holds.
+fn children<'n>(nodes: &'n [Node<'_>], at: usize) -> impl Iterator<Item = usize> + 'n {
+    let inside = move |child: usize| (child < nodes[at].end).then_some(child);
+    std::iter::successors(inside(at + 1), move |&child| inside(nodes[child].end))
+}
+
+/// Collects a mapping's pairs in the order in which they are set, those that it merges in included.
+fn collect_pairs(nodes: &[Node<'_>], at: usize, pairs: &mut Vec<(GoValue, GoValue)>) {
+    let mut items = children(nodes, at);
+    while let (Some(key), Some(value)) = (items.next(), items.next()) {
+        if !is_merge(&nodes[key]) {
+            pairs.push((GoValue::of(nodes, key), GoValue::of(nodes, value)));
+            continue;
+        }
+        let merged = match nodes[value].shape {
+            Shape::Sequence => children(nodes, value).collect(),
+            _ => vec![value],
+        };
+        for item in merged.into_iter().rev() {
+            match nodes[item].shape {
+                Shape::Alias(target) => collect_pairs(nodes, target, pairs),
+                _ => collect_pairs(nodes, item, pairs),
+            }
+        }
     }
 }

@@ -4,11 +4,14 @@
 //! Texts become JSON data (`serde_json::Value`) the way Go's two steps make it: numbers that JSON writes as whole are
 //! integers, keys are texts, bytes that are no UTF-8 are replaced. Errors have go-yaml's words and lines.
 
+mod budget;
 mod chars;
 mod decode;
 mod emit;
 mod error;
 mod go_syntax;
+mod leaf;
+mod manifests;
 mod order;
 mod parser;
 mod reader;
@@ -19,13 +22,12 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 
-pub use decode::MAX_ALIASED_BYTES;
+pub use budget::MAX_ALIASED_BYTES;
 pub use emit::{Emit, Emitter, digest_text, emit, emit_pretty};
 pub use error::Error;
+pub use manifests::{Manifest, manifests};
 use parser::Parser;
 
 /// How deep collections may nest, in texts that are read and in trees that are written. go-yaml stops at 10,000, which
@@ -50,8 +52,8 @@ pub fn parse_strict(text: &[u8]) -> Result<Value, Error> {
 }
 
 fn first(text: &[u8], strict: bool) -> Result<Value, Error> {
-    let (text, at_end) = reader::to_utf8(text);
-    match Parser::new(&text, at_end, Dialect::V2).document()? {
+    let input = reader::to_utf8(text);
+    match Parser::new(&input, Dialect::V2).document()? {
         Some(tree) => decode::decode(&tree, strict),
         None => Ok(Value::Null),
     }
@@ -69,8 +71,8 @@ pub struct Document {
 /// Reads all documents of a text. One that does not decode is an error in its place; what breaks the grammar ends the
 /// text.
 pub fn documents(text: &[u8]) -> Vec<Result<Document, Error>> {
-    let (text, at_end): (Cow<'_, [u8]>, _) = reader::to_utf8(text);
-    let mut parser = Parser::new(&text, at_end, Dialect::V2);
+    let input = reader::to_utf8(text);
+    let mut parser = Parser::new(&input, Dialect::V2);
     let mut documents = Vec::new();
     loop {
         match parser.document() {

@@ -50,7 +50,7 @@ fn merge_sort<T: Copy>(entries: &mut [(&[u8], T)], less: &impl Fn(&[u8], &[u8]) 
     }
 }
 
-pub(super) fn less(a: &[u8], b: &[u8], dialect: Dialect) -> bool {
+fn less(a: &[u8], b: &[u8], dialect: Dialect) -> bool {
     if a.is_ascii() && b.is_ascii() {
         let at = a.iter().zip(b).position(|(a, b)| a != b);
         return at.map_or(a.len() < b.len(), |at| {

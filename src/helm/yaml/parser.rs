@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::error::Error;
+use super::reader::Input;
 use super::scanner::{Kind, Mark, Result, Scanner, Style, Token};
 use super::{Dialect, MAX_DEPTH};
 
@@ -21,8 +22,6 @@ pub(super) struct Node<'a> {
     pub(super) shape: Shape,
     /// Line of the node's first token, from 0.
     pub(super) line: usize,
-    /// Column of the node's first token, in characters from 0.
-    pub(super) column: usize,
     /// Index of the first node behind this one and all it holds.
     pub(super) end: usize,
     /// Whether a scalar is plain, so that its text decides its type.
@@ -53,9 +52,9 @@ pub(super) struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a [u8], at_end: Option<Error>, dialect: Dialect) -> Self {
+    pub(super) fn new(input: &'a Input<'_>, dialect: Dialect) -> Self {
         Parser {
-            scanner: Scanner::new(text, at_end, dialect),
+            scanner: Scanner::new(input, dialect),
             dialect,
             started: false,
             tags: Vec::new(),
@@ -173,7 +172,6 @@ impl<'a> Parser<'a> {
         self.nodes.push(Node {
             shape,
             line: place.line,
-            column: place.column,
             end: at + 1,
             plain: true,
             tag: None,

@@ -10,13 +10,24 @@ const PIECE: usize = 512;
 
 pub(super) const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// Gives UTF-8 text for any of the encodings YAML knows; the error is what reading past the text gives.
-pub(super) fn to_utf8(input: &[u8]) -> (Cow<'_, [u8]>, Option<Error>) {
+/// A text in UTF-8.
+pub(super) struct Input<'a> {
+    pub(super) text: Cow<'a, [u8]>,
+    /// Where it starts, behind a byte order mark.
+    pub(super) start: usize,
+    /// What reading past the text gives.
+    pub(super) at_end: Option<Error>,
+}
+
+/// Gives UTF-8 text for any of the encodings YAML knows.
+pub(super) fn to_utf8(input: &[u8]) -> Input<'_> {
     let wide: fn([u8; 2]) -> u16 = match input {
         [0xFF, 0xFE, ..] => u16::from_le_bytes,
         [0xFE, 0xFF, ..] => u16::from_be_bytes,
-        [0xEF, 0xBB, 0xBF, rest @ ..] => return (Cow::Borrowed(rest), None),
-        _ => return (Cow::Borrowed(input), None),
+        _ => {
+            let start = if input.starts_with(BOM) { BOM.len() } else { 0 };
+            return Input { text: Cow::Borrowed(input), start, at_end: None };
+        }
     };
     let mut text = String::with_capacity(input.len());
     let mut units = input[2..].chunks(2).map(|pair| <[u8; 2]>::try_from(pair).map(wide));
@@ -42,7 +53,7 @@ pub(super) fn to_utf8(input: &[u8]) -> (Cow<'_, [u8]>, Option<Error>) {
             None => break Some("control characters are not allowed"),
         }
     };
-    (Cow::Owned(text.into_bytes()), problem.map(Error::unplaced))
+    Input { text: Cow::Owned(text.into_bytes()), start: 0, at_end: problem.map(Error::unplaced) }
 }
 
 /// The checked part of a text, which grows piece by piece.
@@ -63,8 +74,11 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a [u8], at_end: Option<Error>) -> Self {
-        Reader { text, checked: 0, read: 0, base: 0, nuls: 0, ended: false, at_end }
+    pub(super) fn new(input: &'a Input<'_>) -> Self {
+        let Input { text, start, at_end } = input;
+        // The byte order mark is part of the first piece.
+        let read = if *start > 0 { text.len().min(PIECE) } else { 0 };
+        Reader { text, checked: *start, read, base: *start, nuls: 0, ended: false, at_end: at_end.clone() }
     }
 
     /// The byte at `at`, NUL behind the end.
@@ -183,22 +197,23 @@ mod tests {
 
     #[test]
     fn wide_text_is_read_as_utf8() {
-        let (text, error) = to_utf8(b"\xFF\xFEa\x00\x3D\xD8\x00\xDE");
-        assert_eq!(&*text, "a\u{1F600}".as_bytes());
-        assert_eq!(error, None);
+        let input = to_utf8(b"\xFF\xFEa\x00\x3D\xD8\x00\xDE");
+        assert_eq!(&*input.text, "a\u{1F600}".as_bytes());
+        assert_eq!(input.at_end, None);
     }
 
     #[test]
     fn a_lone_surrogate_is_an_error_behind_what_comes_before_it() {
-        let (text, error) = to_utf8(b"\xFE\xFF\x00a\xD8\x00");
-        assert_eq!(&*text, b"a");
-        assert_eq!(error.map(|e| e.to_string()).as_deref(), Some("yaml: incomplete UTF-16 surrogate pair"));
+        let input = to_utf8(b"\xFE\xFF\x00a\xD8\x00");
+        assert_eq!(&*input.text, b"a");
+        let error = input.at_end.map(|e| e.to_string());
+        assert_eq!(error.as_deref(), Some("yaml: incomplete UTF-16 surrogate pair"));
     }
 
     #[test]
     fn a_piece_is_checked_as_a_whole() {
-        let mut reader = Reader::new(b"abc\x01", None);
-        let error = reader.fill(0, 1).unwrap_err();
+        let input = to_utf8(b"abc\x01");
+        let error = Reader::new(&input).fill(0, 1).unwrap_err();
         assert_eq!(error.to_string(), "yaml: control characters are not allowed");
     }
 }

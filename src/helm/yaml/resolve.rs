@@ -47,7 +47,7 @@ pub(super) fn resolve_as(text: &[u8], dialect: Dialect, timestamps: bool) -> Sca
             }
             number(text, dialect).unwrap_or(Scalar::Str)
         }
-        b'.' => infinity(text).or_else(|| float(text).map(Scalar::Float)).unwrap_or(Scalar::Str),
+        b'.' => infinity(text).or_else(|| go_float(text).map(Scalar::Float)).unwrap_or(Scalar::Str),
         b'y' | b'Y' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'o' | b'O' | b'~' => word(text, dialect),
         _ => Scalar::Str,
     }
@@ -178,6 +178,19 @@ fn float(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
+/// A number that starts with a point, by Go's own syntax: single underscores may stand between digits.
+fn go_float(text: &[u8]) -> Option<f64> {
+    if !text.contains(&b'_') {
+        return float(text);
+    }
+    let digit_at = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
+    let separates = |at: usize| at > 0 && digit_at(at - 1) && digit_at(at + 1);
+    if !(0..text.len()).all(|at| text[at] != b'_' || separates(at)) {
+        return None;
+    }
+    float(&text.iter().copied().filter(|&b| b != b'_').collect::<Vec<_>>())
+}
+
 /// Takes digits off the front and counts them.
 fn digits(rest: &mut &[u8]) -> usize {
     let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -185,70 +198,108 @@ fn digits(rest: &mut &[u8]) -> usize {
     count
 }
 
-/// Whether a text is one of the timestamps that go-yaml reads: a date, or date and time as in RFC 3339 with one or two
-/// digits in each part, with `T` or `t` and a zone, or with blanks and no zone.
-pub(super) fn is_timestamp(text: &[u8]) -> bool {
-    if text.len() < 8 || text[4] != b'-' || !text[..4].iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let year = text[..4].iter().fold(0, |n, b| n * 10 + u32::from(b - b'0'));
-    let mut rest = &text[5..];
-    let Some(month @ 1..=12) = short_number(&mut rest) else { return false };
-    if !literal(&mut rest, b'-') {
-        return false;
-    }
-    let Some(day) = short_number(&mut rest) else { return false };
-    if day < 1 || day > days_in(month, year) {
-        return false;
-    }
-    match rest {
-        [] => true,
-        [b'T' | b't', time @ ..] => clock(time).is_some_and(is_zone),
-        [b' ', ..] => {
-            let blanks = rest.iter().take_while(|&&b| b == b' ').count();
-            clock(&rest[blanks..]).is_some_and(<[u8]>::is_empty)
-        }
-        _ => false,
-    }
+/// Whether a text is one of the timestamps that go-yaml reads.
+fn is_timestamp(text: &[u8]) -> bool {
+    Timestamp::parse(text).is_some()
 }
 
-/// Takes hours, minutes, seconds and their fraction, and gives the rest.
-fn clock(mut rest: &[u8]) -> Option<&[u8]> {
-    for limit in [24, 60, 60] {
-        if limit == 60 && !literal(&mut rest, b':') || short_number(&mut rest)? >= limit {
+/// A point in time with its zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timestamp<'a> {
+    date: [u32; 3],
+    time: [u32; 3],
+    /// Digits of the second's fraction.
+    fraction: &'a [u8],
+    /// Whether the zone is west of UTC, and its hours and minutes.
+    zone: (bool, u32, u32),
+}
+
+impl<'a> Timestamp<'a> {
+    /// Reads a date, or date and time as in RFC 3339 with one or two digits in each part, with `T` or `t` and a zone, or
+    /// with blanks and no zone.
+    pub(super) fn parse(text: &'a [u8]) -> Option<Self> {
+        if text.len() < 8 || text[4] != b'-' || !text[..4].iter().all(u8::is_ascii_digit) {
             return None;
         }
-    }
-    if let [b'.' | b',', after @ ..] = rest {
-        let mut after = after;
-        if digits(&mut after) > 0 {
-            rest = after;
+        let year = text[..4].iter().fold(0, |n, b| n * 10 + u32::from(b - b'0'));
+        let mut rest = &text[5..];
+        let month = short_number(&mut rest).filter(|month| (1..=12).contains(month))?;
+        literal(&mut rest, b'-')?;
+        let day = short_number(&mut rest).filter(|&day| day >= 1 && day <= days_in(month, year))?;
+        let mut timestamp = Timestamp { date: [year, month, day], time: [0; 3], fraction: b"", zone: (false, 0, 0) };
+        match rest {
+            [] => {}
+            [b'T' | b't', time @ ..] => {
+                let zone = timestamp.clock(time)?;
+                timestamp.zone = parse_zone(zone)?;
+            }
+            [b' ', ..] => {
+                let blanks = rest.iter().take_while(|&&b| b == b' ').count();
+                if !timestamp.clock(&rest[blanks..])?.is_empty() {
+                    return None;
+                }
+            }
+            _ => return None,
         }
+        Some(timestamp)
     }
-    Some(rest)
+
+    /// Takes hours, minutes, seconds and their fraction, and gives the rest.
+    fn clock(&mut self, mut rest: &'a [u8]) -> Option<&'a [u8]> {
+        for (part, limit) in [24, 60, 60].into_iter().enumerate() {
+            if part > 0 {
+                literal(&mut rest, b':')?;
+            }
+            self.time[part] = short_number(&mut rest).filter(|&number| number < limit)?;
+        }
+        if let [b'.' | b',', after @ ..] = rest {
+            let mut behind = after;
+            let count = digits(&mut behind);
+            if count > 0 {
+                self.fraction = &after[..count];
+                rest = behind;
+            }
+        }
+        Some(rest)
+    }
+
+    /// The form that Go writes into JSON, none for a zone that it refuses.
+    pub(super) fn json(&self) -> Option<String> {
+        let Timestamp { date: [year, month, day], time: [hour, minute, second], fraction, zone } = self;
+        let nanoseconds = &fraction[..fraction.len().min(9)];
+        let significant = nanoseconds.iter().rposition(|&b| b != b'0').map_or(0, |last| last + 1);
+        let fraction: String = nanoseconds[..significant].iter().map(|&b| char::from(b)).collect();
+        let point = if fraction.is_empty() { "" } else { "." };
+        let zone = match zone {
+            (_, 0, 0) => "Z".to_owned(),
+            (west, hours, minutes) => {
+                let total = hours * 60 + minutes;
+                if total >= 24 * 60 {
+                    return None;
+                }
+                format!("{}{:02}:{:02}", if *west { '-' } else { '+' }, total / 60, total % 60)
+            }
+        };
+        Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{fraction}{zone}"))
+    }
 }
 
-fn is_zone(text: &[u8]) -> bool {
+fn parse_zone(text: &[u8]) -> Option<(bool, u32, u32)> {
     match text {
-        b"Z" => true,
-        [b'+' | b'-', h1, h2, b':', m1, m2] => {
-            let two = |a: &u8, b: &u8| {
-                (a.is_ascii_digit() && b.is_ascii_digit()).then(|| u32::from(a - b'0') * 10 + u32::from(b - b'0'))
-            };
-            two(h1, h2).is_some_and(|hours| hours <= 24) && two(m1, m2).is_some_and(|minutes| minutes <= 60)
+        b"Z" => Some((false, 0, 0)),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|b| b.is_ascii_digit()) => {
+            let two = |a: &u8, b: &u8| u32::from(a - b'0') * 10 + u32::from(b - b'0');
+            let (hours, minutes) = (two(h1, h2), two(m1, m2));
+            (hours <= 24 && minutes <= 60).then_some((*sign == b'-', hours, minutes))
         }
-        _ => false,
+        _ => None,
     }
 }
 
-fn literal(rest: &mut &[u8], wanted: u8) -> bool {
-    match rest {
-        [first, after @ ..] if *first == wanted => {
-            *rest = after;
-            true
-        }
-        _ => false,
-    }
+/// Takes a byte, if it is the one wanted.
+fn literal(rest: &mut &[u8], wanted: u8) -> Option<()> {
+    *rest = rest.strip_prefix(&[wanted])?;
+    Some(())
 }
 
 /// Takes one or two digits.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::chars::{break_width, is_blank, is_hex, is_uri, is_word, may_end_line, width};
 use super::error::Error;
-use super::reader::{BOM, Reader, count_chars};
+use super::reader::{BOM, Input, Reader, count_chars};
 use super::{Dialect, chars};
 
 /// How deep flow collections may nest, as in go-yaml.
@@ -97,10 +97,10 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a [u8], at_end: Option<Error>, dialect: Dialect) -> Self {
+    pub(super) fn new(input: &'a Input<'_>, dialect: Dialect) -> Self {
         Scanner {
-            reader: Reader::new(text, at_end),
-            mark: Mark::default(),
+            reader: Reader::new(input),
+            mark: Mark { pos: input.start, ..Mark::default() },
             dialect,
             started: false,
             flow_level: 0,
