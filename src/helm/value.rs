@@ -13,6 +13,7 @@ mod number;
 mod object;
 mod print;
 pub mod quote;
+mod release;
 mod text;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ pub use map::{Map, MapType};
 pub use number::{FloatFormat, format_float, format_g, parse_float, parse_int, parse_uint};
 pub use object::{Member, Method, Object};
 pub use print::{MAX_DEPTH, MAX_TEXT};
+pub use release::Cycles;
 pub use text::Str;
 
 /// A Go value. `Nil` is the untyped nil; a nil slice or map of a known type is a [`List`] or [`Map`] that is nil.

@@ -10,7 +10,7 @@ use super::limits::{MAX_CACHED_BYTES, MAX_CACHED_TEXTS};
 use super::node::Template;
 use super::parse::{ParseError, parse};
 use crate::functions::{Env, Failure};
-use crate::value::{Str, Value};
+use crate::value::{Cycles, Str, Value};
 
 /// The name of Helm's outermost template, which texts of `tpl` bear.
 pub(super) const ROOT_NAME: &str = "gotpl";
@@ -48,7 +48,7 @@ impl Program {
 
     /// Starts a render whose files share their data, their bounds and their randomness.
     pub fn session<'p>(&'p self, env: &'p Env<'p>) -> Session<'p> {
-        Session { executor: Executor::new(self, env) }
+        Session { executor: Executor::new(self, env), _cycles: Cycles::watch() }
     }
 
     /// Renders one file in a session of its own.
@@ -75,9 +75,11 @@ impl Program {
     }
 }
 
-/// One render of a chart: its files one after the other, in Helm's order, since templates may change shared maps.
+/// One render of a chart: its files one after the other, in Helm's order, since templates may change shared maps. The maps
+/// that they put maps into are emptied when the session ends, for they may hold themselves.
 pub struct Session<'p> {
     executor: Executor<'p>,
+    _cycles: Cycles,
 }
 
 impl Session<'_> {

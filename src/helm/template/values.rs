@@ -7,6 +7,7 @@ const METHODS: &[Method] = &[
     Method { name: "AsMap", params: &[], variadic: None },
     Method { name: "PathValue", params: &[Type::String], variadic: None },
     Method { name: "Table", params: &[Type::String], variadic: None },
+    Method { name: "YAML", params: &[], variadic: None },
 ];
 
 /// Finds a method by name.
@@ -20,8 +21,17 @@ pub(super) fn invoke(map: &Map, method: &str, args: &[Value]) -> Result<Value, F
     match method {
         "AsMap" => Ok(Value::Map(if map.is_empty() { Map::new(MapType::Any) } else { map.with_type(MapType::Any) })),
         "Table" => table(map, &path).map(Value::Map),
+        "YAML" => yaml(map),
         _ => path_value(map, &path),
     }
+}
+
+fn yaml(map: &Map) -> Result<Value, Failure> {
+    let mut out = Vec::new();
+    let tree = Value::Map(map.clone()).to_json()?;
+    crate::yaml::emit(&tree, 0, &mut out).map_err(|error| Failure::message(error.to_string()))?;
+    out.push(b'\n');
+    Ok(out.into())
 }
 
 fn table(map: &Map, path: &[u8]) -> Result<Map, Failure> {

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-use super::Value;
+use super::{Value, release};
 
 /// The Go type of a slice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,12 +59,28 @@ impl List {
         self.items.as_deref().unwrap_or_default()
     }
 
+    /// Tells whether nothing else holds the items.
+    #[cfg(test)]
+    pub(super) fn is_only_handle(&self) -> bool {
+        self.items.as_ref().is_some_and(|items| Rc::strong_count(items) == 1)
+    }
+
     /// Tells whether both are the same slice in memory.
     pub fn same(&self, other: &Self) -> bool {
         match (&self.items, &other.items) {
             (Some(a), Some(b)) => Rc::ptr_eq(a, b),
             (None, None) => true,
             _ => false,
+        }
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        if let Some(items) = self.items.take()
+            && matches!(self.list_type, ListType::Any | ListType::Map)
+        {
+            release::list(items, self.list_type);
         }
     }
 }

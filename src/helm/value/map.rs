@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Str, Value};
+use super::{Str, Value, release};
 
 /// The Go type of a map. It belongs to the handle, since Go converts between named and unnamed map types freely.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,25 @@ type Entries = Vec<(Str, Value)>;
 #[derive(Clone)]
 pub struct Map {
     /// `None` is Go's nil map, which can be read but not written.
-    cell: Option<Rc<RefCell<Entries>>>,
+    cell: Option<Rc<Cell>>,
     map_type: MapType,
+}
+
+/// The entries that the handles of a map share.
+#[derive(Default)]
+pub(super) struct Cell(RefCell<Entries>);
+
+impl Cell {
+    /// Takes all entries out, which also breaks cycles.
+    pub(super) fn clear(&self) -> Vec<(Str, Value)> {
+        self.0.take()
+    }
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        release::map(self.0.take());
+    }
 }
 
 impl Map {
@@ -62,7 +79,7 @@ impl Map {
                 equal
             });
         }
-        Self { cell: Some(Rc::new(RefCell::new(entries))), map_type }
+        Self { cell: Some(Rc::new(Cell(RefCell::new(entries)))), map_type }
     }
 
     pub fn is_nil(&self) -> bool {
@@ -89,7 +106,7 @@ impl Map {
     }
 
     pub fn len(&self) -> usize {
-        self.cell.as_ref().map_or(0, |cell| cell.borrow().len())
+        self.cell.as_ref().map_or(0, |cell| cell.0.borrow().len())
     }
 
     pub fn is_empty(&self) -> bool {
@@ -97,19 +114,22 @@ impl Map {
     }
 
     pub fn get(&self, key: &[u8]) -> Option<Value> {
-        let entries = self.cell.as_ref()?.borrow();
+        let entries = self.cell.as_ref()?.0.borrow();
         position(&entries, key).ok().map(|at| entries[at].1.clone())
     }
 
     pub fn contains_key(&self, key: &[u8]) -> bool {
-        self.cell.as_ref().is_some_and(|cell| position(&cell.borrow(), key).is_ok())
+        self.cell.as_ref().is_some_and(|cell| position(&cell.0.borrow(), key).is_ok())
     }
 
     /// Sets a key. Returns false, and does nothing, on a nil map: Go panics there with "assignment to entry in nil map".
     #[must_use]
     pub fn insert(&self, key: Str, value: Value) -> bool {
         let Some(cell) = &self.cell else { return false };
-        let mut entries = cell.borrow_mut();
+        if matches!(value, Value::Map(_) | Value::List(_)) {
+            release::note_written(cell);
+        }
+        let mut entries = cell.0.borrow_mut();
         // What is replaced is dropped after the borrow ends, since dropping may reach this map again.
         let replaced = match position(&entries, &key) {
             Ok(at) => Some(std::mem::replace(&mut entries[at].1, value)),
@@ -124,29 +144,29 @@ impl Map {
     }
 
     pub fn remove(&self, key: &[u8]) -> Option<Value> {
-        let mut entries = self.cell.as_ref()?.borrow_mut();
+        let mut entries = self.cell.as_ref()?.0.borrow_mut();
         position(&entries, key).ok().map(|at| entries.remove(at).1)
     }
 
     /// Returns the keys in byte order.
     pub fn keys(&self) -> Vec<Str> {
-        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.borrow().iter().map(|(key, _)| key.clone()).collect())
+        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.0.borrow().iter().map(|(key, _)| key.clone()).collect())
     }
 
     /// Returns the values in byte order of their keys.
     pub fn values(&self) -> Vec<Value> {
-        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.borrow().iter().map(|(_, value)| value.clone()).collect())
+        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.0.borrow().iter().map(|(_, value)| value.clone()).collect())
     }
 
     /// Returns a copy of the entries in byte order of the keys, safe to walk while the map changes.
     pub fn entries(&self) -> Vec<(Str, Value)> {
-        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.borrow().clone())
+        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.0.borrow().clone())
     }
 
     /// Calls `visit` on each entry in byte order without copying; `visit` must not change this map.
     pub fn try_each<E>(&self, mut visit: impl FnMut(&Str, &Value) -> Result<(), E>) -> Result<(), E> {
         let Some(cell) = &self.cell else { return Ok(()) };
-        cell.borrow().iter().try_for_each(|(key, value)| visit(key, value))
+        cell.0.borrow().iter().try_for_each(|(key, value)| visit(key, value))
     }
 }
 

@@ -158,13 +158,12 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
     let value = match body {
         [b'0', b'x' | b'X', digits @ ..] => parse_hex_float(digits, underscores_fit(body))?,
         _ => {
-            // Underscores are for hexadecimal floats only.
-            let plain = body.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'));
+            let plain = body.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-' | b'_'));
             let digits = body.iter().take_while(|b| !matches!(b, b'e' | b'E')).any(u8::is_ascii_digit);
-            if !plain || !digits || matches!(body[0], b'+' | b'-') {
+            if !plain || !digits || matches!(body[0], b'+' | b'-') || !underscores_fit(body) {
                 return None;
             }
-            std::str::from_utf8(body).ok()?.parse::<f64>().ok()?
+            std::str::from_utf8(body).ok()?.replace('_', "").parse::<f64>().ok()?
         }
     };
     value.is_finite().then_some(sign * value)
@@ -304,7 +303,8 @@ mod tests {
             ("0x1", None),
             ("1e1000", None),
             (".", None),
-            ("1_0.5", None),
+            ("1_0.5_0", Some(10.5)),
+            ("1__0.5", None),
             ("1e", None),
         ] {
             assert_eq!(parse_float(text.as_bytes()), want, "{text}");
