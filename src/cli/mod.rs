@@ -8,6 +8,7 @@ use crate::source::git;
 
 pub mod crds;
 pub mod run;
+pub mod template;
 
 /// A GitOps reconciler: Flux's API and Helm's engine in one process.
 #[derive(Parser)]
@@ -26,13 +27,28 @@ enum Command {
     GitFetch,
     /// Watches a cluster and reconciles its sources, environments and Helm releases.
     Run(Box<run::Args>),
+    /// Renders a chart's templates locally and displays the output, as `helm template` does.
+    Template(Box<template::Args>),
 }
 
 /// Reads the arguments and runs the subcommand that they name.
 pub fn main() -> ExitCode {
-    match Bowline::parse().command {
+    let bowline = Bowline::try_parse().unwrap_or_else(|error| exit_for(&error));
+    match bowline.command {
         Command::Crds(args) => crds::run(&args),
         Command::GitFetch => git::child::main(),
         Command::Run(args) => run::run(*args),
+        Command::Template(args) => template::run(*args),
     }
+}
+
+/// Says what is wrong with the arguments and exits; for `template` in Helm's words.
+fn exit_for(error: &clap::Error) -> ! {
+    if std::env::args_os().nth(1).is_some_and(|name| name == "template")
+        && let Some(text) = template::flag_error(error)
+    {
+        eprintln!("Error: {text}");
+        std::process::exit(1);
+    }
+    error.exit()
 }
