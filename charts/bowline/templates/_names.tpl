@@ -12,6 +12,11 @@
 {{- end }}
 {{- end }}
 
+{{- /* Objects without a namespace, so that releases of several namespaces do not meet. */}}
+{{- define "bowline.clusterName" -}}
+{{- printf "%s-%s" (include "bowline.fullname" .) .Release.Namespace }}
+{{- end }}
+
 {{- define "bowline.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create }}
 {{- .Values.serviceAccount.name | default (include "bowline.fullname" .) }}
