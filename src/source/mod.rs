@@ -6,6 +6,9 @@
 //! |---|---|
 //! | [`git`] | a Git reference to an archive, in a child process with limits |
 //! | [`http`] | the one policy for outbound HTTP: redirects, credentials, sizes, times |
+//! | [`helm_repository`] | a Helm repository's index and packages over HTTP |
+//! | [`index`] | `index.yaml`: small in memory, versions resolved |
+//! | [`chart`](mod@chart) | the chart of a HelmChart, pulled or packaged |
 //! | [`archive`] | the deterministic `tar.gz` of artifacts, and bounded reading |
 //! | [`ignore`] | `.sourceignore` and `spec.ignore` |
 //! | [`store`] | artifacts on disk, verified, shared in memory, collected |
@@ -13,9 +16,12 @@
 //! | [`secret`] | what must not be shown |
 
 pub mod archive;
+pub mod chart;
 pub mod git;
+pub mod helm_repository;
 pub mod http;
 pub mod ignore;
+pub mod index;
 pub mod secret;
 pub mod server;
 pub mod store;

@@ -338,6 +338,8 @@ impl Git {
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .env("HOME", home)
+            // The allocator's arenas would be committed as a whole, which the child's limit of memory does not allow.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .current_dir(home)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
