@@ -114,7 +114,9 @@ impl Options {
     }
 
     fn is_stored(&self, name: &str, version: &str) -> bool {
-        self.stored.as_ref().is_some_and(|(stored_name, stored_version)| stored_name == name && stored_version == version)
+        self.stored
+            .as_ref()
+            .is_some_and(|(stored_name, stored_version)| stored_name == name && stored_version == version)
     }
 
     fn stored_build(&self, name: String, version: String, is_packaged: bool) -> Build {
@@ -195,7 +197,8 @@ pub fn package(source: &Files, path: &str, options: &Options) -> Result<Build, B
     }
     let mut files = chart_folder(source, &path).map_err(reference)?;
     let metadata = {
-        let chart_yaml = files.get(CHART_FILE).ok_or_else(|| reference(format!("no {CHART_FILE} found at '{path}'")))?;
+        let chart_yaml =
+            files.get(CHART_FILE).ok_or_else(|| reference(format!("no {CHART_FILE} found at '{path}'")))?;
         let only = BTreeMap::from([(CHART_FILE.to_owned(), chart_yaml.clone())]);
         let chart = load(&only).map_err(reference)?;
         (chart.name().to_owned(), chart.version().to_owned())
@@ -205,8 +208,7 @@ pub fn package(source: &Files, path: &str, options: &Options) -> Result<Build, B
     if options.is_stored(&name, &version) {
         return Ok(options.stored_build(name, version, true));
     }
-    let merged =
-        merge(options, |path| source.get(path).map(|file| file.bytes)).map_err(BuildError::Values)?;
+    let merged = merge(options, |path| source.get(path).map(|file| file.bytes)).map_err(BuildError::Values)?;
     add_dependencies(source, &path, &mut files)?;
     let (values_files, bytes) = finish(&mut files, &version, merged, options)?;
     Ok(Build { name, version, values_files, is_packaged: true, bytes: Some(bytes) })
@@ -226,8 +228,7 @@ fn package_archive(source: &Files, bytes: Vec<u8>, options: &Options) -> Result<
     let buffered = helm::chart::archive::read(&bytes).map_err(|error| BuildError::Package(error.to_string()))?;
     let mut files: BTreeMap<String, Vec<u8>> =
         buffered.into_iter().map(|file| (file.name, file.data.to_vec())).collect();
-    let merged =
-        merge(options, |path| source.get(path).map(|file| file.bytes)).map_err(BuildError::Values)?;
+    let merged = merge(options, |path| source.get(path).map(|file| file.bytes)).map_err(BuildError::Values)?;
     let (values_files, bytes) = finish(&mut files, &version, merged, options)?;
     Ok(Build { name, version, values_files, is_packaged, bytes: Some(bytes) })
 }
@@ -331,10 +332,11 @@ fn add_dependencies(source: &Files, path: &str, files: &mut BTreeMap<String, Vec
     let chart = load(files).map_err(BuildError::Package)?;
     let metadata = chart.metadata();
     let present: Vec<&str> = chart.dependencies().iter().map(|dependency| dependency.name()).collect();
-    if present.len() == metadata.dependencies.len() {
+    let wanted = metadata.dependencies.as_deref().unwrap_or_default();
+    if present.len() == wanted.len() {
         return Ok(());
     }
-    for dependency in &metadata.dependencies {
+    for dependency in wanted {
         let name = if dependency.alias.is_empty() { &dependency.name } else { &dependency.alias };
         if present.contains(&name.as_str()) || present.contains(&dependency.name.as_str()) {
             continue;
@@ -408,7 +410,8 @@ fn finish(
     }
     let mut values_files = Vec::new();
     if let Some((values, used)) = merged {
-        let text = if values.is_empty() { Vec::new() } else { emit(&Value::Object(values)).map_err(BuildError::Values)? };
+        let text =
+            if values.is_empty() { Vec::new() } else { emit(&Value::Object(values)).map_err(BuildError::Values)? };
         if files.get(VALUES_FILE) != Some(&text) {
             files.insert(VALUES_FILE.to_owned(), text);
             values_files = used;
@@ -422,6 +425,7 @@ fn finish(
 fn emit(value: &Value) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
     yaml::emit(value, 0, &mut text).map_err(|error| error.to_string())?;
+    text.push(b'\n');
     Ok(text)
 }
 

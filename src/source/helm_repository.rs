@@ -298,10 +298,7 @@ mod tests {
         let wrong = repository.download(&chart("app.tgz", Some("00"))).await;
         assert!(matches!(wrong, Err(DownloadError::Digest { .. })));
         let none = ChartVersion { urls: Vec::new(), ..chart("", None) };
-        assert_eq!(
-            repository.download(&none).await.unwrap_err().to_string(),
-            "chart 'app' has no downloadable URLs"
-        );
+        assert_eq!(repository.download(&none).await.unwrap_err().to_string(), "chart 'app' has no downloadable URLs");
     }
 
     #[tokio::test]

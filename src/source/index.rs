@@ -241,7 +241,10 @@ fn usable(entry: &Value) -> Option<(Version, ChartVersion)> {
 
 /// True for a name that is one path component and can be shown.
 fn is_chart_name(name: &str) -> bool {
-    !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\\']) && !name.chars().any(char::is_control)
+    !name.is_empty()
+        && !matches!(name, "." | "..")
+        && !name.contains(['/', '\\'])
+        && !name.chars().any(char::is_control)
 }
 
 fn has_usable_alias(dependency: &Value) -> bool {

@@ -126,7 +126,8 @@ impl HelmCharts {
                 let work = async {
                     let repository = repository(&self.sources, &namespace, &owner.spec).await?;
                     let index = self.indexes.load(&store, &namespace, &owner.name_any(), artifact).await;
-                    let index = index.map_err(|text| obstacle(BuildError::Pull(format!("failed to load index: {text}"))))?;
+                    let index =
+                        index.map_err(|text| obstacle(BuildError::Pull(format!("failed to load index: {text}"))))?;
                     chart::pull(&repository, &index, &spec.chart, &spec.version, &options).await.map_err(obstacle)
                 };
                 self.sources.showing_progress(run, work).await?

@@ -139,7 +139,7 @@ impl Reconciler for HelmRepositories {
 
 /// True for a registry, which has no index.
 pub fn is_oci(spec: &HelmRepositorySpec) -> bool {
-    spec.type_ == Some(HelmRepositoryType::Oci)
+    spec.kind == Some(HelmRepositoryType::Oci)
 }
 
 impl HelmRepositories {
@@ -202,17 +202,14 @@ impl HelmRepositories {
 }
 
 /// Prepares access to the repository of an object.
-pub async fn repository(
-    sources: &Sources,
-    namespace: &str,
-    spec: &HelmRepositorySpec,
-) -> Result<Repository, Obstacle> {
+pub async fn repository(sources: &Sources, namespace: &str, spec: &HelmRepositorySpec) -> Result<Repository, Obstacle> {
     let url = helm_repository::parse_url(&spec.url).map_err(|error| match error {
         RepositoryUrlError::Invalid(_) => {
             Obstacle::fetch(reasons::URL_INVALID, format!("invalid Helm repository URL: {error}")).stalled()
         }
         RepositoryUrlError::Scheme(ref scheme) if scheme == "oci" => {
-            let message = "invalid Helm repository URL: 'oci' URL scheme cannot be used with 'default' HelmRepository type";
+            let message =
+                "invalid Helm repository URL: 'oci' URL scheme cannot be used with 'default' HelmRepository type";
             Obstacle::fetch(reasons::URL_INVALID, message).stalled()
         }
         RepositoryUrlError::Scheme(_) => {
@@ -224,8 +221,9 @@ pub async fn repository(
     if let Some(reference) = &spec.cert_secret_ref {
         let name = &reference.name;
         let secret = sources.secrets.read(namespace, name).await;
-        let secret = secret
-            .map_err(|error| refused(format!("failed to get TLS authentication secret '{namespace}/{name}': {error}")))?;
+        let secret = secret.map_err(|error| {
+            refused(format!("failed to get TLS authentication secret '{namespace}/{name}': {error}"))
+        })?;
         tls = Tls::from_secret(&secret);
     }
     let mut credentials = None;
@@ -285,7 +283,8 @@ mod tests {
     fn an_index_is_asked_for_conditionally_only_while_it_is_the_stored_one() {
         let indexes = Indexes::default();
         let validators = Validators { etag: Some("e".into()), last_modified: None };
-        let kept = Kept { digest: "sha256:a".into(), index: Arc::default(), validators: Some(("u".into(), validators)) };
+        let kept =
+            Kept { digest: "sha256:a".into(), index: Arc::default(), validators: Some(("u".into(), validators)) };
         indexes.keep("ns", "name", kept);
         let artifact = |digest: &str| Artifact { digest: digest.into(), ..Artifact::default() };
         let etag = |url: &str, artifact: Option<&Artifact>| indexes.validators("ns", "name", url, artifact).etag;
