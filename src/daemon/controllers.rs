@@ -1,26 +1,290 @@
 //! The controllers, the watches that feed them, and who hears of whose changes.
 
-use std::sync::Arc;
+use std::{ffi::OsString, future::Future, path::PathBuf, sync::Arc};
 
-use kube::Client;
-use tokio::sync::watch;
+use kube::{Client, Resource, ResourceExt};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use crate::metrics::Metrics;
+use crate::{
+    api::{GitRepository, HelmChart, HelmRelease, HelmRepository, Kustomization, helm_release::ValuesReferenceKind},
+    cluster::{discovery::Discovery, events::EventRecorder, watch::OwnedObjects},
+    metrics::Metrics,
+    reconcile::{
+        environment::{self, Environments, triggers as environment_triggers},
+        release::{Charts, Releases, memory::Memory, memory::Seen, triggers as release_triggers},
+        shell::{self, Reconciler, Shell},
+        source::{
+            Sources, git_repository::GitRepositories, helm_chart::HelmCharts, helm_repository::HelmRepositories,
+            secrets::Secrets,
+        },
+        watched::{Scope, Watchable, Watched},
+    },
+    source::{git::Git, server, store::ArtifactStore},
+};
 
 /// Why the controllers cannot run.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {}
+pub enum Error {
+    #[error("cannot make a folder for artifacts")]
+    Folder(#[source] std::io::Error),
+    #[error("cannot open the artifact store {path}")]
+    Store {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot serve artifacts at {address}")]
+    Serve {
+        address: std::net::SocketAddr,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("cannot find this program's own path")]
+    Program(#[source] std::io::Error),
+}
 
-/// Runs all controllers until shutdown; running actions finish first.
+/// The kinds that are watched.
+#[derive(Clone, Default)]
+struct Kinds {
+    git_repositories: Arc<Watched<GitRepository>>,
+    helm_repositories: Arc<Watched<HelmRepository>>,
+    helm_charts: Arc<Watched<HelmChart>>,
+    helm_releases: Arc<Watched<HelmRelease>>,
+    kustomizations: Arc<Watched<Kustomization>>,
+}
+
+/// Runs all controllers until shutdown; running actions finish first, within the graceful shutdown timeout.
 pub async fn run(
-    _config: &Config,
-    _client: Client,
-    _metrics: Arc<Metrics>,
-    _ready: watch::Sender<bool>,
+    config: &Config,
+    client: Client,
+    metrics: Arc<Metrics>,
+    ready: watch::Sender<bool>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let (store, _folder) = open_store(config)?;
+    let listener = TcpListener::bind(config.storage_addr)
+        .await
+        .map_err(|source| Error::Serve { address: config.storage_addr, source })?;
+    // Watches and servers go on while actions finish.
+    let end = CancellationToken::new();
+    let scope = Scope {
+        namespace: (!config.watch_all_namespaces).then(|| config.namespace.clone()),
+        labels: config.watch_label_selector.clone(),
+    };
+    let kinds = Kinds::default();
+    let shell = Shell {
+        client: client.clone(),
+        metrics: metrics.clone(),
+        concurrent: config.concurrent,
+        retry: config.retry,
+        jitter_percentage: config.jitter_percentage,
+        shutdown: shutdown.clone(),
+    };
+    let mut background = JoinSet::new();
+    background.spawn(discard(server::serve(listener, store.clone(), end.clone())));
+    let mut controllers = JoinSet::new();
+    start(config, &kinds, &shell, store, &scope, &end, &mut background, &mut controllers)?;
+    watch_kinds(&kinds, &client, &scope, &end, &mut background);
+    forget_metrics(&kinds, &metrics);
+    let in_sync = kinds.clone();
+    background.spawn(async move {
+        in_sync.ready().await;
+        ready.send_replace(true);
+        tracing::info!("watches are in sync");
+    });
+
     shutdown.cancelled().await;
+    let finish = async { while controllers.join_next().await.is_some() {} };
+    if tokio::time::timeout(config.graceful_shutdown_timeout, finish).await.is_err() {
+        tracing::warn!("running actions were cut off by the graceful shutdown timeout");
+    }
+    end.cancel();
     Ok(())
+}
+
+async fn discard<T>(future: impl Future<Output = T>) {
+    future.await;
+}
+
+/// Opens the artifact store; without `--storage-path` in a folder of its own, which goes with the returned guard.
+fn open_store(config: &Config) -> Result<(ArtifactStore, Option<tempfile::TempDir>), Error> {
+    let (path, guard) = match &config.storage_path {
+        Some(path) => (path.clone(), None),
+        None => {
+            let folder = tempfile::Builder::new().prefix("bowline-").tempdir().map_err(Error::Folder)?;
+            (folder.path().to_owned(), Some(folder))
+        }
+    };
+    let advertised = config.storage_adv_addr.clone().unwrap_or_else(|| {
+        let address = config.storage_addr;
+        if address.ip().is_unspecified() { format!("localhost:{}", address.port()) } else { address.to_string() }
+    });
+    let store = ArtifactStore::open(&path, &advertised).map_err(|source| Error::Store { path, source })?;
+    Ok((store, guard))
+}
+
+#[expect(clippy::too_many_arguments, reason = "the composition root hands everything over in one place")]
+fn start(
+    config: &Config,
+    kinds: &Kinds,
+    shell: &Shell,
+    store: ArtifactStore,
+    scope: &Scope,
+    end: &CancellationToken,
+    background: &mut JoinSet<()>,
+    controllers: &mut JoinSet<()>,
+) -> Result<(), Error> {
+    let client = shell.client.clone();
+    let events = EventRecorder::start(client.clone(), "helm-controller", config.instance.clone(), end.clone());
+    let discovery = Arc::new(Discovery::new(client.clone()));
+    let memory = Arc::new(Memory::default());
+    let seen = memory.clone();
+    let secrets = Arc::new(Secrets::new(
+        client.clone(),
+        Box::new(move |namespace, name| {
+            match seen.config(&(ValuesReferenceKind::Secret, namespace.to_owned(), name.to_owned())) {
+                Seen::Version(version) => Some(version),
+                Seen::Absent | Seen::Unknown => None,
+            }
+        }),
+    ));
+    let sources = Sources { store: store.clone(), secrets, events: events.reporting_as("source-controller") };
+    let git = Git::new(std::env::current_exe().map_err(Error::Program)?, git_environment());
+    let git_repositories = GitRepositories { sources: sources.clone(), git };
+    let helm_repositories = HelmRepositories { sources: sources.clone() };
+    let helm_charts = HelmCharts {
+        sources,
+        git_repositories: kinds.git_repositories.clone(),
+        helm_repositories: kinds.helm_repositories.clone(),
+    };
+    let (owned, drifts) = OwnedObjects::new(client.clone(), environment::ownership(&[]));
+    let source_changes = Arc::new(environment_triggers::SourceChanges::default());
+    let environments = Environments {
+        client: client.clone(),
+        discovery: discovery.clone(),
+        watched: kinds.kustomizations.clone(),
+        git_repositories: kinds.git_repositories.clone(),
+        store: store.clone(),
+        owned: Arc::new(owned),
+        sources: source_changes.clone(),
+        events: events.reporting_as("kustomize-controller"),
+        no_cross_namespace_refs: config.no_cross_namespace_refs,
+        memory: Default::default(),
+    };
+    let releases = Releases {
+        client: client.clone(),
+        discovery,
+        watched: kinds.helm_releases.clone(),
+        charts_watched: kinds.helm_charts.clone(),
+        charts: Charts::new(store, kinds.helm_charts.clone()),
+        memory: memory.clone(),
+        events,
+        no_cross_namespace_refs: config.no_cross_namespace_refs,
+    };
+    connect(kinds, &source_changes);
+    background.spawn(environment_triggers::on_drift(kinds.kustomizations.clone(), drifts));
+    let (watched, namespace, end) = (kinds.helm_releases.clone(), scope.namespace.clone(), end.clone());
+    background.spawn(async move {
+        memory.watch(&client, namespace.as_deref(), |key| watched.trigger(key), end).await;
+    });
+    spawn(controllers, git_repositories, &kinds.git_repositories, shell);
+    spawn(controllers, helm_repositories, &kinds.helm_repositories, shell);
+    spawn(controllers, helm_charts, &kinds.helm_charts, shell);
+    spawn(controllers, environments, &kinds.kustomizations, shell);
+    spawn(controllers, releases, &kinds.helm_releases, shell);
+    Ok(())
+}
+
+fn spawn<R: Reconciler>(controllers: &mut JoinSet<()>, reconciler: R, watched: &Arc<Watched<R::Kind>>, shell: &Shell) {
+    controllers.spawn(shell::run(Arc::new(reconciler), watched.clone(), shell.clone()));
+}
+
+/// The variables of the environment that a Git child process is given: proxies and certificates.
+#[allow(clippy::disallowed_methods, reason = "they are handed on, not read")]
+fn git_environment() -> Vec<(OsString, OsString)> {
+    crate::source::git::PASSED_ENVIRONMENT
+        .iter()
+        .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)))
+        .collect()
+}
+
+/// Says who hears of whose changes.
+fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChanges>) {
+    let (charts, kustomizations, changes) =
+        (kinds.helm_charts.clone(), kinds.kustomizations.clone(), source_changes.clone());
+    kinds.git_repositories.listen(move |change| {
+        environment_triggers::on_source_change(&kustomizations, &changes, change);
+        crate::reconcile::source::helm_chart::on_source_change(&charts, change);
+    });
+    let charts = kinds.helm_charts.clone();
+    kinds.helm_repositories.listen(move |change| {
+        crate::reconcile::source::helm_chart::on_source_change(&charts, change);
+    });
+    let releases = kinds.helm_releases.clone();
+    kinds.helm_charts.listen(move |change| release_triggers::on_chart_change(&releases, change));
+    let releases = Arc::downgrade(&kinds.helm_releases);
+    kinds.helm_releases.listen(move |change| {
+        if let Some(releases) = releases.upgrade() {
+            release_triggers::on_dependency_change(&releases, change);
+        }
+    });
+    let kustomizations = Arc::downgrade(&kinds.kustomizations);
+    kinds.kustomizations.listen(move |change| {
+        if let Some(kustomizations) = kustomizations.upgrade() {
+            environment_triggers::on_dependency_change(&kustomizations, change);
+        }
+    });
+}
+
+fn watch_kinds(kinds: &Kinds, client: &Client, scope: &Scope, end: &CancellationToken, background: &mut JoinSet<()>) {
+    fn one<K: Watchable>(
+        watched: &Arc<Watched<K>>,
+        client: &Client,
+        scope: Scope,
+        end: &CancellationToken,
+        background: &mut JoinSet<()>,
+    ) where
+        kube::runtime::reflector::ObjectRef<K>: Eq + std::hash::Hash,
+    {
+        let (watched, client, end) = (watched.clone(), client.clone(), end.clone());
+        background.spawn(async move { watched.watch(client, &scope, end).await });
+    }
+    one(&kinds.git_repositories, client, scope.clone(), end, background);
+    one(&kinds.helm_repositories, client, scope.clone(), end, background);
+    one(&kinds.kustomizations, client, scope.clone(), end, background);
+    one(&kinds.helm_releases, client, scope.clone(), end, background);
+    // A HelmChart that is made for a release does not carry the labels of a selector.
+    one(&kinds.helm_charts, client, Scope { labels: None, ..scope.clone() }, end, background);
+}
+
+/// Takes the series of objects that are gone away.
+fn forget_metrics(kinds: &Kinds, metrics: &Arc<Metrics>) {
+    fn one<K: Watchable>(watched: &Watched<K>, metrics: &Arc<Metrics>)
+    where
+        kube::runtime::reflector::ObjectRef<K>: Eq + std::hash::Hash,
+    {
+        let metrics = metrics.clone();
+        watched.listen(move |change| {
+            if let (Some(gone), None) = (&change.before, &change.after) {
+                metrics.forget(&K::kind(&()), &gone.namespace().unwrap_or_default(), &gone.name_any());
+            }
+        });
+    }
+    one(&kinds.git_repositories, metrics);
+    one(&kinds.helm_repositories, metrics);
+    one(&kinds.helm_charts, metrics);
+    one(&kinds.helm_releases, metrics);
+    one(&kinds.kustomizations, metrics);
+}
+
+impl Kinds {
+    async fn ready(&self) {
+        self.git_repositories.ready().await;
+        self.helm_repositories.ready().await;
+        self.helm_charts.ready().await;
+        self.helm_releases.ready().await;
+        self.kustomizations.ready().await;
+    }
 }

@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod environment;
 mod merge;
+pub mod release;
 pub mod shell;
 pub mod source;
 pub mod watched;

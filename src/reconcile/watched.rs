@@ -9,7 +9,7 @@ use std::{
 
 use futures::{StreamExt, TryStreamExt};
 use kube::{
-    Api, Resource, ResourceExt,
+    Api, Client, Resource, ResourceExt,
     core::{DeserializeGuard, NamespaceResourceScope, error_boundary::InvalidObject},
     runtime::{
         WatchStreamExt,
@@ -46,6 +46,15 @@ impl<K> Watchable for K where
 {
 }
 
+/// Which objects are watched.
+#[derive(Clone, Debug, Default)]
+pub struct Scope {
+    /// One namespace; all where there is none.
+    pub namespace: Option<String>,
+    /// A label selector.
+    pub labels: Option<String>,
+}
+
 /// What happened to an object: its state before, where it was known, and after, where it still is.
 #[derive(Debug)]
 pub struct Change<K> {
@@ -53,7 +62,7 @@ pub struct Change<K> {
     pub after: Option<Arc<K>>,
 }
 
-type Listener<K> = Box<dyn Fn(&Change<K>) + Send + Sync>;
+type Listener<K> = Arc<dyn Fn(&Change<K>) + Send + Sync>;
 
 /// The objects of one kind: a store that a watch fills, our own newest writes laid over it, a queue of
 /// asked-for reconciles, and listeners.
@@ -66,7 +75,7 @@ pub struct Watched<K: Watchable> {
     written: Mutex<HashMap<ObjectRef<K>, Arc<K>>>,
     queue: mpsc::UnboundedSender<ObjectRef<K>>,
     requests: Mutex<Option<mpsc::UnboundedReceiver<ObjectRef<K>>>>,
-    listeners: Vec<Listener<K>>,
+    listeners: Mutex<Vec<Listener<K>>>,
     waiters: Mutex<HashMap<ObjectRef<K>, Arc<Notify>>>,
 }
 
@@ -98,15 +107,15 @@ where
             written: Mutex::default(),
             queue,
             requests: Mutex::new(Some(requests)),
-            listeners: Vec::new(),
+            listeners: Mutex::default(),
             waiters: Mutex::default(),
         }
     }
 
     /// Adds a listener that is called for each change, in order, before the next one is taken from the watch.
     /// It must be quick: it may trigger reconciles, nothing more.
-    pub fn listen(&mut self, listener: impl Fn(&Change<K>) + Send + Sync + 'static) {
-        self.listeners.push(Box::new(listener));
+    pub fn listen(&self, listener: impl Fn(&Change<K>) + Send + Sync + 'static) {
+        lock(&self.listeners).push(Arc::new(listener));
     }
 
     /// Returns the reader that kube's Controller takes objects from.
@@ -177,12 +186,20 @@ where
         }
     }
 
-    /// Watches the kind until cancelled. An object that cannot be decoded is named in the log and left out; the others go on.
-    pub async fn watch(&self, api: Api<K>, cancel: CancellationToken) {
+    /// Watches the kind until cancelled, in one namespace or in all, those objects that a label selector names. An object
+    /// that cannot be decoded is named in the log and left out; the others go on.
+    pub async fn watch(&self, client: Client, scope: &Scope, cancel: CancellationToken) {
         let Some(mut writer) = lock(&self.writer).take() else { return };
-        let api: Api<DeserializeGuard<K>> = Api::all(api.into_client());
-        let mut events =
-            std::pin::pin!(watcher(api, watcher::Config::default().any_semantic()).default_backoff().into_stream());
+        let api: Api<DeserializeGuard<K>> = match &scope.namespace {
+            Some(namespace) => Api::namespaced(client, namespace),
+            None => Api::all(client),
+        };
+        let config = watcher::Config::default().any_semantic();
+        let config = match &scope.labels {
+            Some(labels) => config.labels(labels),
+            None => config,
+        };
+        let mut events = std::pin::pin!(watcher(api, config).default_backoff().into_stream());
         let mut listed = Vec::new();
         loop {
             let event = tokio::select! {
@@ -251,7 +268,8 @@ where
         if let Some(waiter) = waiter {
             waiter.notify_waiters();
         }
-        for listener in &self.listeners {
+        let listeners = lock(&self.listeners).clone();
+        for listener in listeners {
             listener(change);
         }
     }

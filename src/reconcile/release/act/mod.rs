@@ -1,0 +1,357 @@
+//! One action on a release, as Helm 4 does it under Flux: the same order of writes, the same words in records and errors.
+
+mod crds;
+mod hooks;
+mod install;
+mod objects;
+mod prepare;
+mod rollback;
+mod test;
+mod uninstall;
+mod unlock;
+mod upgrade;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use helm::release::{Release, Status as RecordStatus};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{Releases, history, memory::Place, record, target};
+use crate::{
+    api::{
+        HelmRelease, HelmReleaseStatus, Snapshot,
+        helm_release::ReleaseAction,
+        inventory::ResourceInventory,
+        meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+    },
+    cluster::{
+        apply::ApplyError,
+        discovery::DiscoveryError,
+        status::JobRule,
+        storage::{self, ReleaseStorage, StorageError, StoredRecord},
+        wait::{self, Ready, WaitError, WaitOptions, WaitTarget},
+    },
+    reconcile::shell::Permit,
+};
+
+/// Why an action failed. The texts are Helm's.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("release name check failed: cannot reuse a name that is still in use")]
+    NameInUse,
+    #[error("\"{0}\" has no deployed releases")]
+    NoDeployedRelease(String),
+    #[error("another operation (install/upgrade/rollback) is in progress")]
+    InProgress,
+    #[error("failed to apply CustomResourceDefinitions")]
+    Crds(#[source] crds::Error),
+    #[error("cannot ask the cluster what it serves")]
+    Capabilities(#[source] DiscoveryError),
+    #[error("{0}")]
+    Render(#[source] helm::render::Error),
+    #[error("the render ended by an internal error; it is in the log")]
+    RenderEnded,
+    #[error("the chart cannot be written into the release record")]
+    RecordChart(#[source] helm::release::Error),
+    #[error("unable to build kubernetes objects from release manifest")]
+    Build(#[source] ApplyError),
+    #[error("unable to build kubernetes objects from current release manifest")]
+    BuildCurrent(#[source] ApplyError),
+    #[error("the manifest of revision {0} is not valid YAML")]
+    Manifest(i64, #[source] helm::yaml::Error),
+    #[error("unable to continue with {0}")]
+    Foreign(&'static str, #[source] objects::ForeignObject),
+    #[error("cannot look at what exists")]
+    Existing(#[source] ApplyError),
+    #[error("cannot make the namespace")]
+    Namespace(#[source] ApplyError),
+    #[error(transparent)]
+    Apply(ApplyError),
+    #[error("{0} objects were not deleted: {1}")]
+    Delete(usize, String),
+    #[error(transparent)]
+    Wait(WaitError),
+    #[error("{stage}")]
+    Hook {
+        stage: &'static str,
+        #[source]
+        source: hooks::Error,
+    },
+    #[error("cannot read the release record")]
+    Unreadable(#[source] record::Unreadable),
+    #[error(transparent)]
+    Storage(StorageError),
+    #[error("release record was not written: the work ended early")]
+    StorageEnded,
+    #[error("release record cannot be packed")]
+    Pack(#[source] helm::release::Error),
+    #[error("release has no {0} version")]
+    NoRevision(i64),
+    #[error("no latest release: required for test")]
+    NothingToTest,
+    #[error("release mismatch: {0} != current release {1}")]
+    Mismatch(String, String),
+    #[error("interrupted: the program was asked to end")]
+    Interrupted,
+}
+
+/// Everything that an action works with.
+pub struct Work<'r> {
+    pub releases: &'r Releases,
+    pub object: Arc<HelmRelease>,
+    pub namespace: String,
+    pub permit: Permit,
+    pub shutdown: CancellationToken,
+}
+
+/// How what an action wrote to the storage changes the history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recording {
+    /// The newest revision is new; older ones that were written again are put right.
+    Release,
+    /// All that was written again carries the action.
+    All,
+    /// Each keeps its action.
+    Kept,
+}
+
+/// What an action did.
+#[derive(Debug)]
+pub struct Acted {
+    /// The snapshots of the records that were written, by revision.
+    pub snapshots: BTreeMap<i64, Snapshot>,
+    pub inventory: Option<ResourceInventory>,
+    pub error: Option<Error>,
+    /// The pending revision that was unlocked, and the status that it had.
+    pub pending: Option<(Snapshot, &'static str)>,
+    recording: Recording,
+    action: Option<ReleaseAction>,
+}
+
+impl Acted {
+    fn new(recording: Recording, action: Option<ReleaseAction>) -> Self {
+        Self { snapshots: BTreeMap::new(), inventory: None, error: None, pending: None, recording, action }
+    }
+
+    fn ended(mut self, result: Result<(), Error>) -> Self {
+        self.error = result.err();
+        self
+    }
+
+    /// Tells whether the program's end cut the action short, so that it says nothing about the release.
+    pub fn is_interrupted(&self) -> bool {
+        matches!(self.error, Some(Error::Interrupted))
+    }
+
+    /// Carries what was written over into the status.
+    pub fn record(&self, status: &mut HelmReleaseStatus) {
+        let newest = self.snapshots.keys().next_back().copied();
+        for (version, snapshot) in &self.snapshots {
+            let mut snapshot = snapshot.clone();
+            let known = status
+                .history
+                .iter()
+                .find(|s| history::targets(s, &snapshot.name, &snapshot.namespace, *version))
+                .cloned();
+            if let Some(known) = &known {
+                snapshot.oci_digest.clone_from(&known.oci_digest);
+                if snapshot.test_hooks.is_none() {
+                    snapshot.test_hooks.clone_from(&known.test_hooks);
+                }
+            }
+            match self.recording {
+                Recording::Release if Some(*version) == newest => {
+                    snapshot.action.clone_from(&self.action);
+                    snapshot.oci_digest.clone_from(&status.last_attempted_revision_digest);
+                    snapshot.test_hooks = None;
+                }
+                Recording::Release => {}
+                Recording::All => snapshot.action.clone_from(&self.action),
+                Recording::Kept => snapshot.action = known.as_ref().and_then(|known| known.action.clone()),
+            }
+            // What an uninstall removes from the storage has no place in a history that does not know it.
+            if known.is_some() || self.recording != Recording::All || self.action == Some(ReleaseAction::Rollback) {
+                history::record(&mut status.history, snapshot);
+            }
+        }
+        if let Some(inventory) = &self.inventory {
+            status.inventory = Some(inventory.clone());
+        }
+    }
+}
+
+impl Work<'_> {
+    fn storage(&self) -> ReleaseStorage {
+        let manager = crate::api::meta::HELM_FIELD_MANAGER;
+        ReleaseStorage::new(self.releases.client.clone(), self.namespace.clone(), manager)
+    }
+
+    fn release_name(&self) -> String {
+        target::release_name(&self.object)
+    }
+
+    fn place(&self, release: &str) -> Place {
+        (self.namespace.clone(), release.to_owned())
+    }
+
+    fn owner(&self, record: &Release) -> objects::Owner {
+        objects::Owner { release: record.name.clone(), namespace: record.namespace.clone() }
+    }
+
+    /// Writes a new revision, and removes what the history has too many of first.
+    async fn create(&self, record: &Release, acted: &mut Acted, prune: bool) -> Result<(), Error> {
+        if prune {
+            self.prune(&record.name).await?;
+        }
+        self.save(record, acted, true).await
+    }
+
+    /// Writes a revision again.
+    async fn update(&self, record: &Release, acted: &mut Acted) -> Result<(), Error> {
+        self.save(record, acted, false).await
+    }
+
+    async fn save(&self, record: &Release, acted: &mut Acted, is_new: bool) -> Result<(), Error> {
+        let packing = record.clone();
+        let packed = tokio::task::spawn_blocking(move || {
+            let payload = packing.encode()?;
+            Ok::<_, helm::release::Error>((payload, record::snapshot(&packing)))
+        });
+        let (payload, snapshot) = packed.await.map_err(|_| Error::StorageEnded)?.map_err(Error::Pack)?;
+        let stored = storage::Record {
+            name: &record.name,
+            revision: u32::try_from(record.version).unwrap_or(u32::MAX),
+            status: record.info.status.as_str(),
+            labels: &record.labels,
+            payload: payload.as_bytes(),
+        };
+        let now = Timestamp::now().as_second();
+        let storage = self.storage();
+        let written = if is_new { storage.create(&stored, now).await } else { storage.update(&stored, now).await };
+        let written = written.map_err(Error::Storage)?;
+        let place = self.place(&record.name);
+        self.releases.memory.wrote_record(&place, record.version, Some(written.resource_version.clone()));
+        let last = record::last_release(record, &written.managers);
+        let key = kube::runtime::reflector::ObjectRef::from_obj(self.object.as_ref());
+        self.releases.memory.remember(&key, |known| {
+            if known.last.as_ref().is_none_or(|(_, known)| known.version <= last.version) {
+                known.last = Some((written.resource_version, last));
+            }
+        });
+        acted.snapshots.insert(record.version, snapshot);
+        Ok(())
+    }
+
+    /// Removes the oldest revisions that `spec.maxHistory` has no room for beside a new one.
+    async fn prune(&self, release: &str) -> Result<(), Error> {
+        const DEFAULT_MAX_HISTORY: i64 = 5;
+        let max = u32::try_from(self.object.spec.max_history.unwrap_or(DEFAULT_MAX_HISTORY)).unwrap_or(0);
+        let known = self.releases.memory.revisions(&self.place(release));
+        if max == 0 || known.is_some_and(|known| known.len() < max as usize) {
+            return Ok(());
+        }
+        let storage = self.storage();
+        let revisions = storage.list(release).await.map_err(Error::Storage)?;
+        for revision in storage::to_prune(&revisions, max) {
+            storage.delete(release, revision).await.map_err(Error::Storage)?;
+            self.releases.memory.wrote_record(&self.place(release), i64::from(revision), None);
+        }
+        Ok(())
+    }
+
+    /// Reads a revision, or the newest.
+    async fn read(&self, release: &str, version: Option<i64>) -> Result<Option<(Release, StoredRecord)>, Error> {
+        let storage = self.storage();
+        let version = version.or_else(|| match self.releases.memory.newest(&self.place(release)) {
+            super::memory::Newest::Record { version, .. } => Some(version),
+            super::memory::Newest::None | super::memory::Newest::Unknown => None,
+        });
+        let stored = match version.and_then(|version| u32::try_from(version).ok()) {
+            Some(version) => storage.get(release, version).await,
+            None => storage.newest(release, None).await,
+        };
+        match stored.map_err(Error::Storage)? {
+            Some(stored) => {
+                let record = record::decode(release, &stored).map_err(Error::Unreadable)?;
+                Ok(Some((record, stored)))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Reads all revisions of a release with one of some statuses, oldest first.
+    async fn read_all(&self, release: &str, statuses: &[RecordStatus]) -> Result<Vec<Release>, Error> {
+        let storage = self.storage();
+        let mut records = Vec::new();
+        for revision in storage.list(release).await.map_err(Error::Storage)? {
+            if statuses.is_empty() || statuses.iter().any(|status| status.as_str() == revision.status) {
+                records.extend(self.read(release, Some(i64::from(revision.revision))).await?.map(|(record, _)| record));
+            }
+        }
+        Ok(records)
+    }
+
+    /// Waits until objects are ready, without holding the permit to work.
+    async fn wait(&self, targets: Vec<WaitTarget>, ready: Ready, timeout: Duration) -> Result<(), WaitError> {
+        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+        let name = self.object.metadata.name.as_deref().unwrap_or_default();
+        let options = WaitOptions {
+            ready,
+            timeout,
+            fail_fast: matches!(ready, Ready::Objects(_)),
+            labels: format!("{HELM_RELEASE_NAME}={name},{HELM_RELEASE_NAMESPACE}={namespace}"),
+        };
+        let waiting = wait::ready(&self.releases.client, targets, &options, &self.shutdown);
+        self.permit.waiting(waiting).await
+    }
+
+    async fn wait_gone(&self, targets: Vec<WaitTarget>, timeout: Duration) -> Result<(), WaitError> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        self.permit.waiting(wait::gone(&self.releases.client, targets, timeout, &self.shutdown)).await
+    }
+
+    /// Waits for the objects of a release where the action's settings ask for it.
+    async fn wait_released(
+        &self,
+        targets: Vec<WaitTarget>,
+        disable_wait: bool,
+        disable_wait_for_jobs: bool,
+        timeout: Duration,
+    ) -> Result<(), Error> {
+        if disable_wait {
+            return Ok(());
+        }
+        let jobs = if disable_wait_for_jobs { JobRule::Started } else { JobRule::Completed };
+        self.wait(targets, Ready::Objects(jobs), timeout).await.map_err(interrupted)
+    }
+
+    /// Marks a revision as failed for an error, as far as that can still be written.
+    async fn fail(&self, record: &mut Release, description: String, acted: &mut Acted) {
+        record.info.status = RecordStatus::Failed;
+        record.info.description = description;
+        if let Err(error) = self.update(record, acted).await {
+            tracing::error!(error = %crate::telemetry::chain(&error), "failed revision not recorded");
+        }
+    }
+}
+
+/// A wait that was called off was called off by the program's end.
+fn interrupted(error: WaitError) -> Error {
+    match error {
+        WaitError::Canceled => Error::Interrupted,
+        other => Error::Wait(other),
+    }
+}
+
+/// The current time as records have it.
+fn now() -> jiff::Zoned {
+    Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC)
+}
+
+/// Makes an action's error of a hook's; hooks that the program's end called off say nothing about the release.
+fn hook_failed(stage: &'static str) -> impl FnOnce(hooks::Error) -> Error {
+    move |source| if source.is_interruption() { Error::Interrupted } else { Error::Hook { stage, source } }
+}

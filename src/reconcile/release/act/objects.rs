@@ -1,0 +1,199 @@
+//! The objects of a release on the cluster: resolved, marked as Helm marks them, applied in order, deleted.
+
+use std::sync::Arc;
+
+use futures::{FutureExt, StreamExt, stream};
+use kube::Client;
+use serde_json::Value;
+
+use crate::{
+    api::meta::HELM_FIELD_MANAGER,
+    cluster::{
+        apply::{self, Applied, ApplyError, ApplyOptions, Deletion, Propagation, Target},
+        discovery::Discovery,
+        object::{self, ObjectId},
+        wait::WaitTarget,
+    },
+};
+
+/// How many objects of one kind are written at one time. Kinds follow one another, as their order asks for.
+const WRITES_AT_ONCE: usize = 8;
+/// The label of every object that Helm manages.
+const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "Helm");
+/// The annotations that say which release an object belongs to.
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
+/// The annotation that keeps an object when its release does not have it any more.
+const RESOURCE_POLICY: &str = "helm.sh/resource-policy";
+
+/// The release that objects belong to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub release: String,
+    pub namespace: String,
+}
+
+/// An object and where it goes.
+#[derive(Clone, Debug)]
+pub struct Resource {
+    pub target: Target,
+    pub tree: Arc<Value>,
+}
+
+/// Resolves the objects of a manifest. An object without a namespace goes to the release's.
+pub async fn resolve(
+    discovery: &Discovery,
+    trees: impl IntoIterator<Item = Value>,
+    namespace: &str,
+) -> Result<Vec<Resource>, ApplyError> {
+    let mut resources = Vec::new();
+    for mut tree in trees {
+        if object::namespace(&tree).is_none_or(str::is_empty) {
+            tree["metadata"]["namespace"] = Value::from(namespace);
+        }
+        let target = Target::of(discovery, &tree).await?;
+        if target.id.namespace.is_empty()
+            && let Some(metadata) = tree["metadata"].as_object_mut()
+        {
+            metadata.remove("namespace");
+        }
+        resources.push(Resource { target, tree: Arc::new(tree) });
+    }
+    Ok(resources)
+}
+
+/// Marks an object as its release's own.
+fn marked(tree: &Value, owner: &Owner) -> Value {
+    let mut tree = tree.clone();
+    object::set_metadata_entry(&mut tree, "labels", MANAGED_BY.0, MANAGED_BY.1);
+    object::set_metadata_entry(&mut tree, "annotations", RELEASE_NAME, &owner.release);
+    object::set_metadata_entry(&mut tree, "annotations", RELEASE_NAMESPACE, &owner.namespace);
+    tree
+}
+
+/// What was applied: the objects as they are now, and which of them were not there before.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub written: Vec<WaitTarget>,
+    pub created: Vec<Target>,
+}
+
+/// Applies objects in their order, several of one kind at a time. The first refusal ends it; what was done by then is
+/// in `outcome`. Without an owner (hooks, CRDs) objects are applied as they are.
+pub async fn apply_all(
+    client: &Client,
+    resources: &[Resource],
+    owner: Option<&Owner>,
+    outcome: &mut Outcome,
+) -> Result<(), ApplyError> {
+    for group in resources.chunk_by(|a, b| a.target.kind == b.target.kind) {
+        let writes: Vec<_> = group.iter().map(|resource| apply_one(client, resource, owner).boxed()).collect();
+        let mut writes = stream::iter(writes).buffered(WRITES_AT_ONCE).zip(stream::iter(group));
+        while let Some((applied, resource)) = writes.next().await {
+            let Applied { change, object, warnings } = applied?;
+            for warning in warnings {
+                tracing::warn!(object = %resource.target.id, warning, "the API server warns");
+            }
+            if change == apply::Change::Created {
+                outcome.created.push(resource.target.clone());
+            }
+            outcome.written.push(WaitTarget { target: resource.target.clone(), known: Some(object) });
+        }
+    }
+    Ok(())
+}
+
+async fn apply_one(client: &Client, resource: &Resource, owner: Option<&Owner>) -> Result<Applied, ApplyError> {
+    let options = ApplyOptions::helm(HELM_FIELD_MANAGER);
+    match owner {
+        Some(owner) => apply::apply(client, &resource.target, &marked(&resource.tree, owner), options, None).await,
+        None => apply::apply(client, &resource.target, &resource.tree, options, None).await,
+    }
+}
+
+/// An object that exists and belongs to someone else.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{kind} \"{name}\" in namespace \"{namespace}\" exists and cannot be imported into the current release: \
+     invalid ownership metadata; {problems}"
+)]
+pub struct ForeignObject {
+    kind: String,
+    name: String,
+    namespace: String,
+    problems: String,
+}
+
+/// Says why an existing object is not this release's, in Helm's words.
+pub fn foreign(existing: &Value, id: &ObjectId, owner: &Owner) -> Option<ForeignObject> {
+    let mut problems = Vec::new();
+    let mut check = |what: &str, key: &str, found: Option<&str>, wanted: &str| match found {
+        None => problems.push(format!("{what} validation error: missing key \"{key}\": must be set to \"{wanted}\"")),
+        Some(found) if found != wanted => problems.push(format!(
+            "{what} validation error: key \"{key}\" must equal \"{wanted}\": current value is \"{found}\""
+        )),
+        Some(_) => {}
+    };
+    check("label", MANAGED_BY.0, object::label(existing, MANAGED_BY.0), MANAGED_BY.1);
+    check("annotation", RELEASE_NAME, object::annotation(existing, RELEASE_NAME), &owner.release);
+    check("annotation", RELEASE_NAMESPACE, object::annotation(existing, RELEASE_NAMESPACE), &owner.namespace);
+    (!problems.is_empty()).then(|| ForeignObject {
+        kind: id.kind.clone(),
+        name: id.name.clone(),
+        namespace: id.namespace.clone(),
+        problems: problems.join("; "),
+    })
+}
+
+/// Tells whether an object asks to be kept when its release does not have it any more.
+pub fn is_kept(tree: &Value) -> bool {
+    object::annotation(tree, RESOURCE_POLICY).is_some_and(|policy| policy.trim().eq_ignore_ascii_case("keep"))
+}
+
+/// Deletes objects in their order; those that are gone are no error. All are tried; the errors are returned.
+pub async fn delete_all(
+    client: &Client,
+    targets: &[Target],
+    propagation: Propagation,
+) -> (Vec<WaitTarget>, Vec<ApplyError>) {
+    let (mut pending, mut errors) = (Vec::new(), Vec::new());
+    for target in targets {
+        match apply::delete(client, target, propagation, None).await {
+            Ok(Deletion::Pending(tree)) => {
+                pending.push(WaitTarget { target: target.clone(), known: Some(tree) });
+            }
+            Ok(Deletion::Absent | Deletion::Done) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    (pending, errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner { release: "ui".to_owned(), namespace: "web".to_owned() }
+    }
+
+    #[test]
+    fn an_object_is_marked_as_its_releases_own_and_is_then_not_foreign() {
+        let tree = json!({ "kind": "ConfigMap", "metadata": { "name": "a", "labels": { "x": "y" } } });
+        let marked = marked(&tree, &owner());
+        assert_eq!(marked["metadata"]["labels"], json!({ "x": "y", "app.kubernetes.io/managed-by": "Helm" }));
+        let id = ObjectId::of(&marked).unwrap_or_else(|| panic!("{marked}"));
+        assert!(foreign(&marked, &id, &owner()).is_none());
+        let error = foreign(&tree, &id, &owner()).map(|e| e.to_string()).unwrap_or_default();
+        assert!(error.contains("missing key \"app.kubernetes.io/managed-by\": must be set to \"Helm\""), "{error}");
+    }
+
+    #[test]
+    fn the_resource_policy_keeps_an_object() {
+        let tree = |policy: &str| json!({ "metadata": { "annotations": { "helm.sh/resource-policy": policy } } });
+        assert!(is_kept(&tree("keep")) && is_kept(&tree(" Keep ")));
+        assert!(!is_kept(&tree("delete")) && !is_kept(&json!({})));
+    }
+}

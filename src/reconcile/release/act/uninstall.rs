@@ -1,0 +1,97 @@
+//! Uninstall: the objects of the newest revision deleted in Helm's order, then its records.
+
+use helm::{
+    hook::Event,
+    manifest,
+    release::{Release, Status as RecordStatus},
+};
+
+use super::{Acted, Error, Recording, Work, objects};
+use crate::{
+    api::{
+        Snapshot,
+        helm_release::{DeletionPropagation, ReleaseAction},
+    },
+    cluster::apply::Propagation,
+    reconcile::release::target::{self, ActionKind},
+};
+
+impl Work<'_> {
+    /// Uninstalls a release; one that is not in the storage counts as uninstalled.
+    pub async fn uninstall(&self, current: &Snapshot, action: ReleaseAction) -> Acted {
+        let mut acted = Acted::new(Recording::All, Some(action));
+        let result = self.try_uninstall(current, &mut acted).await;
+        acted.ended(result)
+    }
+
+    async fn try_uninstall(&self, current: &Snapshot, acted: &mut Acted) -> Result<(), Error> {
+        let settings = self.object.spec.uninstall.clone().unwrap_or_default();
+        let timeout = target::timeout(&self.object, ActionKind::Uninstall);
+        let Some((mut record, _)) = self.read(&current.name, None).await? else { return Ok(()) };
+        if record.info.status == RecordStatus::Uninstalled {
+            return if settings.keep_history { Ok(()) } else { self.purge(&current.name).await };
+        }
+        if record.version != current.version {
+            let found = format!("{}/{}.v{}", record.namespace, record.name, record.version);
+            return Err(Error::Mismatch(found, target::versioned_release(current)));
+        }
+        record.info.status = RecordStatus::Uninstalling;
+        record.info.deleted = Some(super::now());
+        record.info.description = "Deletion in progress (or silently failed)".to_owned();
+        if !settings.disable_hooks {
+            let ran = self.run_hooks(&mut record, &Event::PreDelete, timeout, acted, |_| true).await;
+            ran.map_err(super::hook_failed("failed pre-delete"))?;
+        }
+        self.update(&record, acted).await?;
+        self.delete_objects(&record, settings.disable_wait, &settings.deletion_propagation, timeout).await?;
+        if !settings.disable_hooks {
+            let ran = self.run_hooks(&mut record, &Event::PostDelete, timeout, acted, |_| true).await;
+            ran.map_err(super::hook_failed("failed post-delete"))?;
+        }
+        record.info.status = RecordStatus::Uninstalled;
+        record.info.description = "Uninstallation complete".to_owned();
+        if settings.keep_history {
+            return self.update(&record, acted).await;
+        }
+        self.purge(&record.name).await?;
+        acted.snapshots.insert(record.version, crate::reconcile::release::record::snapshot(&record));
+        Ok(())
+    }
+
+    async fn delete_objects(
+        &self,
+        record: &Release,
+        disable_wait: bool,
+        propagation: &DeletionPropagation,
+        timeout: std::time::Duration,
+    ) -> Result<(), Error> {
+        let mut resources = self.resolve_current(record).await?;
+        resources.retain(|resource| !objects::is_kept(&resource.tree));
+        manifest::sort_by_kind(&mut resources, |resource| &resource.target.id.kind, manifest::UNINSTALL);
+        let propagation = match propagation {
+            DeletionPropagation::Foreground => Propagation::Foreground,
+            DeletionPropagation::Orphan => Propagation::Orphan,
+            DeletionPropagation::Background | DeletionPropagation::Unknown(_) => Propagation::Background,
+        };
+        let targets: Vec<_> = resources.into_iter().map(|resource| resource.target).collect();
+        let (pending, errors) = objects::delete_all(&self.releases.client, &targets, propagation).await;
+        if !errors.is_empty() {
+            let texts: Vec<_> = errors.iter().map(|error| crate::telemetry::chain(error)).collect();
+            return Err(Error::Delete(errors.len(), texts.join("; ")));
+        }
+        if disable_wait {
+            return Ok(());
+        }
+        self.wait_gone(pending, timeout).await.map_err(super::interrupted)
+    }
+
+    async fn purge(&self, release: &str) -> Result<(), Error> {
+        let storage = self.storage();
+        for revision in storage.list(release).await.map_err(Error::Storage)? {
+            storage.delete(release, revision.revision).await.map_err(Error::Storage)?;
+            let place = self.place(release);
+            self.releases.memory.wrote_record(&place, i64::from(revision.revision), None);
+        }
+        Ok(())
+    }
+}

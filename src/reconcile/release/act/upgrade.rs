@@ -1,0 +1,181 @@
+//! Upgrade: the next revision in place of the one that is deployed.
+
+use std::{collections::HashSet, sync::Arc};
+
+use helm::{
+    chart::Chart,
+    hook::Event,
+    release::{Release, Status as RecordStatus},
+};
+use serde_json::{Map, Value};
+
+use super::{
+    Acted, Error, Recording, Work,
+    objects::{self, Resource},
+    prepare::{Prepared, Revision, inventory_of},
+};
+use crate::{
+    api::helm_release::{ReleaseAction, Upgrade},
+    cluster::{
+        apply::{self, Propagation, Target},
+        object::ObjectId,
+    },
+    reconcile::release::{
+        record,
+        target::{self, ActionKind},
+    },
+};
+
+impl Work<'_> {
+    /// Upgrades a release to a chart.
+    pub async fn upgrade(&self, chart: &Arc<Chart>, values: Map<String, Value>) -> Acted {
+        let mut acted = Acted::new(Recording::Release, Some(ReleaseAction::Upgrade));
+        let result = self.try_upgrade(chart, values, &mut acted).await;
+        acted.ended(result)
+    }
+
+    async fn try_upgrade(
+        &self,
+        chart: &Arc<Chart>,
+        values: Map<String, Value>,
+        acted: &mut Acted,
+    ) -> Result<(), Error> {
+        let settings = self.object.spec.upgrade.clone().unwrap_or_default();
+        let definitions = self.apply_crds(chart, &values, settings.crds.as_ref()).await.map_err(Error::Crds)?;
+        let (last, mut current) = self.last_and_current().await?;
+        let revision = Revision {
+            release: last.name.clone(),
+            namespace: current.namespace.clone(),
+            number: last.version + 1,
+            is_upgrade: true,
+            skip_schema_validation: settings.disable_schema_validation,
+        };
+        let Prepared { mut record, resources } = self.prepare(chart, &values, revision).await?;
+        record.info.first_deployed.clone_from(&current.info.first_deployed);
+        record.labels.clone_from(&last.labels);
+        let old = self.resolve_current(&current).await?;
+        if settings.disable_take_ownership {
+            let known: HashSet<&ObjectId> = old.iter().map(|resource| &resource.target.id).collect();
+            let new: Vec<_> =
+                resources.iter().filter(|resource| !known.contains(&resource.target.id)).cloned().collect();
+            self.check_ownership(&new, &self.owner(&record), "update").await?;
+        }
+        self.create(&record, acted, true).await?;
+        acted.inventory = Some(inventory_of(&resources, &definitions));
+        let mut created = Vec::new();
+        match self.perform_upgrade(&mut record, &resources, &old, &settings, &mut created, acted).await {
+            Ok(()) => {
+                if current.info.status != RecordStatus::Superseded {
+                    current.info.status = RecordStatus::Superseded;
+                    self.update(&current, acted).await?;
+                }
+                record.info.status = RecordStatus::Deployed;
+                record.info.description = "Upgrade complete".to_owned();
+                self.update(&record, acted).await
+            }
+            Err(error) => {
+                let description = format!("Upgrade \"{}\" failed: {}", record.name, crate::telemetry::chain(&error));
+                self.fail(&mut record, description, acted).await;
+                if settings.cleanup_on_fail {
+                    objects::delete_all(&self.releases.client, &created, Propagation::Background).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the newest revision and the one that is deployed; where none is, the newest, if it can be upgraded.
+    pub(super) async fn last_and_current(&self) -> Result<(Release, Release), Error> {
+        let name = self.release_name();
+        let Some((last, _)) = self.read(&name, None).await? else { return Err(Error::NoDeployedRelease(name)) };
+        if last.info.status.is_pending() {
+            return Err(Error::InProgress);
+        }
+        if last.info.status == RecordStatus::Deployed {
+            return Ok((last.clone(), last));
+        }
+        let deployed = self.read_all(&name, &[RecordStatus::Deployed]).await?.pop();
+        match deployed {
+            Some(deployed) => Ok((last, deployed)),
+            None if matches!(last.info.status, RecordStatus::Failed | RecordStatus::Superseded) => {
+                Ok((last.clone(), last))
+            }
+            None => Err(Error::NoDeployedRelease(name)),
+        }
+    }
+
+    /// Resolves the objects of a recorded revision. One whose kind is not served any more is left out: there is
+    /// nothing of it that could be deleted.
+    pub(super) async fn resolve_current(&self, current: &Release) -> Result<Vec<Resource>, Error> {
+        let trees = record::objects(&current.manifest).map_err(|error| Error::Manifest(current.version, error))?;
+        let mut resources = Vec::new();
+        for tree in trees {
+            match objects::resolve(&self.releases.discovery, [tree], &current.namespace).await {
+                Ok(resolved) => resources.extend(resolved),
+                Err(error) if error.is_outage() => return Err(Error::BuildCurrent(error)),
+                Err(error) => {
+                    let error = crate::telemetry::chain(&error);
+                    tracing::warn!(revision = current.version, error, "object of the current revision left out");
+                }
+            }
+        }
+        Ok(resources)
+    }
+
+    async fn perform_upgrade(
+        &self,
+        record: &mut Release,
+        resources: &[Resource],
+        old: &[Resource],
+        settings: &Upgrade,
+        created: &mut Vec<Target>,
+        acted: &mut Acted,
+    ) -> Result<(), Error> {
+        let timeout = target::timeout(&self.object, ActionKind::Upgrade);
+        if !settings.disable_hooks {
+            let ran = self.run_hooks(record, &Event::PreUpgrade, timeout, acted, |_| true).await;
+            ran.map_err(super::hook_failed("pre-upgrade hooks failed"))?;
+        }
+        let mut outcome = objects::Outcome::default();
+        let replaced = self.replace(record, resources, old, &mut outcome).await;
+        *created = std::mem::take(&mut outcome.created);
+        replaced?;
+        self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
+        if !settings.disable_hooks {
+            let ran = self.run_hooks(record, &Event::PostUpgrade, timeout, acted, |_| true).await;
+            ran.map_err(super::hook_failed("post-upgrade hooks failed"))?;
+        }
+        Ok(())
+    }
+
+    /// Applies the objects of a revision, then deletes those of the old one that it does not have.
+    pub(super) async fn replace(
+        &self,
+        record: &Release,
+        resources: &[Resource],
+        old: &[Resource],
+        outcome: &mut objects::Outcome,
+    ) -> Result<(), Error> {
+        let owner = self.owner(record);
+        let applied = objects::apply_all(&self.releases.client, resources, Some(&owner), outcome).await;
+        applied.map_err(Error::Apply)?;
+        let kept: HashSet<&ObjectId> = resources.iter().map(|resource| &resource.target.id).collect();
+        let mut gone = Vec::new();
+        for resource in old.iter().filter(|resource| !kept.contains(&resource.target.id)) {
+            // The policy of what is there counts, not that of what was applied once.
+            let existing = apply::get_metadata(&self.releases.client, &resource.target).await;
+            match existing.map_err(Error::Existing)? {
+                None => {}
+                Some(existing) if objects::is_kept(&existing) => {
+                    tracing::info!(object = %resource.target.id, "kept by its resource policy");
+                }
+                Some(_) => gone.push(resource.target.clone()),
+            }
+        }
+        let (_, errors) = objects::delete_all(&self.releases.client, &gone, Propagation::Background).await;
+        for error in errors {
+            tracing::warn!(error = %crate::telemetry::chain(&error), "object of the old revision not deleted");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! The HelmChart object that stands for `spec.chart`: made, kept equal to the spec, and deleted with it.
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams},
+    core::ObjectMeta,
+};
+
+use super::target::helm_chart_name;
+use crate::{
+    api::{
+        HelmChart, HelmChartSpec, HelmRelease,
+        helm_chart::{ChartVerification, HelmChartSourceReference},
+        meta::{HELM_FIELD_MANAGER, HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+    },
+    reconcile::watched::Watched,
+};
+
+/// The HelmChart could not be written or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to run server-side apply: HelmChart '{namespace}/{name}'")]
+    Apply {
+        namespace: String,
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("failed to delete HelmChart '{chart}'")]
+    Delete {
+        chart: String,
+        #[source]
+        source: kube::Error,
+    },
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Created,
+    Configured,
+    Unchanged,
+}
+
+/// Returns namespace and name of the HelmChart that a HelmRelease with `spec.chart` has.
+pub fn reference(object: &HelmRelease) -> Option<(String, String)> {
+    let chart = object.spec.chart.as_ref()?;
+    let own = object.metadata.namespace.clone().unwrap_or_default();
+    let namespace = chart.spec.source_ref.namespace.clone().unwrap_or(own);
+    Some((namespace, helm_chart_name(object)))
+}
+
+/// Makes the HelmChart that `spec.chart` describes; none where the chart comes from a `chartRef`.
+pub fn desired(object: &HelmRelease) -> Option<HelmChart> {
+    let template = object.spec.chart.as_ref()?;
+    let (namespace, name) = reference(object)?;
+    let metadata = template.metadata.clone().unwrap_or_default();
+    let mut labels = metadata.labels;
+    labels.insert(HELM_RELEASE_NAME.to_owned(), object.metadata.name.clone().unwrap_or_default());
+    labels.insert(HELM_RELEASE_NAMESPACE.to_owned(), object.metadata.namespace.clone().unwrap_or_default());
+    let spec = &template.spec;
+    let chart_spec = HelmChartSpec {
+        chart: spec.chart.clone(),
+        version: spec.version.clone(),
+        source_ref: HelmChartSourceReference {
+            api_version: None,
+            kind: spec.source_ref.kind.clone(),
+            name: spec.source_ref.name.clone(),
+        },
+        interval: spec.interval.clone().unwrap_or_else(|| object.spec.interval.clone()),
+        reconcile_strategy: spec.reconcile_strategy.clone(),
+        values_files: spec.values_files.clone(),
+        ignore_missing_values_files: spec.ignore_missing_values_files,
+        suspend: false,
+        verify: spec.verify.as_ref().map(|verify| ChartVerification {
+            provider: verify.provider.clone(),
+            secret_ref: verify.secret_ref.clone(),
+            ..ChartVerification::default()
+        }),
+    };
+    Some(HelmChart {
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: Some(namespace),
+            labels: Some(labels),
+            annotations: Some(metadata.annotations).filter(|annotations| !annotations.is_empty()),
+            ..ObjectMeta::default()
+        },
+        spec: chart_spec,
+        status: None,
+    })
+}
+
+/// Writes the HelmChart where the watched one differs from it.
+pub async fn write(client: &Client, charts: &Watched<HelmChart>, chart: &HelmChart) -> Result<Written, Error> {
+    let namespace = chart.metadata.namespace.clone().unwrap_or_default();
+    let name = chart.metadata.name.clone().unwrap_or_default();
+    let existing = charts.find(&namespace, &name);
+    if existing.as_ref().is_some_and(|existing| is_as(existing, chart)) {
+        return Ok(Written::Unchanged);
+    }
+    let api: Api<HelmChart> = Api::namespaced(client.clone(), &namespace);
+    let params = PatchParams::apply(HELM_FIELD_MANAGER).force();
+    let written = api.patch(&name, &params, &Patch::Apply(chart)).await;
+    charts.wrote(written.map_err(|source| Error::Apply { namespace, name, source })?);
+    Ok(if existing.is_some() { Written::Configured } else { Written::Created })
+}
+
+/// Deletes a HelmChart, named `namespace/name` as in `status.helmChart`; one that is gone is no error.
+pub async fn delete(client: &Client, chart: &str) -> Result<(), Error> {
+    let (namespace, name) = chart.split_once('/').unwrap_or_default();
+    let api: Api<HelmChart> = Api::namespaced(client.clone(), namespace);
+    match api.delete(name, &DeleteParams::default()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        Err(source) => Err(Error::Delete { chart: chart.to_owned(), source }),
+    }
+}
+
+/// Tells whether an object has the spec, and at least the labels and annotations, of another.
+fn is_as(existing: &HelmChart, wanted: &HelmChart) -> bool {
+    let has = |existing: &Option<std::collections::BTreeMap<String, String>>,
+               wanted: &Option<std::collections::BTreeMap<String, String>>| {
+        wanted.iter().flatten().all(|(k, v)| existing.as_ref().is_some_and(|e| e.get(k) == Some(v)))
+    };
+    existing.metadata.deletion_timestamp.is_none()
+        && existing.spec == wanted.spec
+        && has(&existing.metadata.labels, &wanted.metadata.labels)
+        && has(&existing.metadata.annotations, &wanted.metadata.annotations)
+}

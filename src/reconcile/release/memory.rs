@@ -1,0 +1,394 @@
+//! What is known in this process of each release between two runs, so that a run in which nothing has changed asks the
+//! API server nothing. It can be lost at any time: everything in it is read anew then.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Mutex,
+};
+
+use futures::{StreamExt, TryStreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::{NamespaceResourceScope, PartialObjectMeta},
+    runtime::{WatchStreamExt, reflector::ObjectRef, watcher},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::decide::LastRelease;
+use crate::{
+    api::{HelmRelease, helm_release::ValuesReferenceKind},
+    reconcile::watched::lock,
+    telemetry,
+};
+
+/// The prefix of the names of Helm's release records.
+const RECORD_PREFIX: &str = "sh.helm.release.v1.";
+
+/// Where a release is recorded: the storage namespace and the release's name.
+pub type Place = (String, String);
+
+/// Where values come from: kind, namespace, name.
+pub type ConfigKey = (ValuesReferenceKind, String, String);
+
+/// The resource version of an object, as the watch has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    Version(String),
+    Absent,
+    /// The watch is not in sync, or not allowed: the object must be read.
+    Unknown,
+}
+
+/// The newest record of a release in Helm's storage, as its watch has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Newest {
+    Record {
+        version: i64,
+        resource_version: String,
+    },
+    None,
+    /// The watch is not in sync, or not allowed: the records must be listed.
+    Unknown,
+}
+
+/// The memory of all releases.
+#[derive(Default)]
+pub struct Memory {
+    configs: Mutex<Index<ConfigKey, String>>,
+    records: Mutex<Index<Place, BTreeMap<i64, String>>>,
+    releases: Mutex<HashMap<ObjectRef<HelmRelease>, Remembered>>,
+    places: Mutex<HashMap<Place, ObjectRef<HelmRelease>>>,
+    readers: Mutex<HashMap<ConfigKey, Vec<ObjectRef<HelmRelease>>>>,
+}
+
+/// What a watch has seen, and which of the watches that fill it are in sync.
+struct Index<K, V> {
+    seen: HashMap<K, V>,
+    synced: Vec<ValuesReferenceKind>,
+}
+
+impl<K, V> Default for Index<K, V> {
+    fn default() -> Self {
+        Self { seen: HashMap::new(), synced: Vec::new() }
+    }
+}
+
+/// What is known of one release.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// The newest record, and the resource version that it was read at.
+    pub last: Option<(String, LastRelease)>,
+    /// The digest of the composed values, and the resource versions of what they were composed of.
+    pub values: Option<(Vec<Seen>, i64, String)>,
+}
+
+impl Memory {
+    /// Returns the newest record of a place.
+    pub fn newest(&self, place: &Place) -> Newest {
+        let records = lock(&self.records);
+        if !records.synced.contains(&ValuesReferenceKind::Secret) {
+            return Newest::Unknown;
+        }
+        match records.seen.get(place).and_then(|versions| versions.last_key_value()) {
+            Some((version, at)) => Newest::Record { version: *version, resource_version: at.clone() },
+            None => Newest::None,
+        }
+    }
+
+    /// Returns the revisions that are recorded at a place, oldest first; none where the watch cannot tell.
+    pub fn revisions(&self, place: &Place) -> Option<Vec<i64>> {
+        let records = lock(&self.records);
+        records
+            .synced
+            .contains(&ValuesReferenceKind::Secret)
+            .then(|| records.seen.get(place).map(|v| v.keys().copied().collect()).unwrap_or_default())
+    }
+
+    /// Returns what the watch knows of a ConfigMap or Secret.
+    pub fn config(&self, key: &ConfigKey) -> Seen {
+        let configs = lock(&self.configs);
+        match configs.seen.get(key) {
+            Some(version) => Seen::Version(version.clone()),
+            None if configs.synced.contains(&key.0) => Seen::Absent,
+            None => Seen::Unknown,
+        }
+    }
+
+    /// Takes note of a write of ours, which the watch will tell of later.
+    pub fn wrote_record(&self, place: &Place, version: i64, resource_version: Option<String>) {
+        let mut records = lock(&self.records);
+        let versions = records.seen.entry(place.clone()).or_default();
+        match resource_version {
+            Some(at) => {
+                versions.insert(version, at);
+            }
+            None => {
+                versions.remove(&version);
+            }
+        }
+    }
+
+    pub fn remembered(&self, key: &ObjectRef<HelmRelease>) -> Remembered {
+        lock(&self.releases).get(key).cloned().unwrap_or_default()
+    }
+
+    pub fn remember(&self, key: &ObjectRef<HelmRelease>, change: impl FnOnce(&mut Remembered)) {
+        change(lock(&self.releases).entry(key.clone()).or_default());
+    }
+
+    /// Says which release is recorded at a place and which configs it reads, so that their changes find it.
+    pub fn register(&self, key: &ObjectRef<HelmRelease>, place: Place, configs: Vec<ConfigKey>) {
+        lock(&self.places).insert(place, key.clone());
+        let mut readers = lock(&self.readers);
+        readers.retain(|config, keys| {
+            if !configs.contains(config) {
+                keys.retain(|k| k != key);
+            }
+            !keys.is_empty()
+        });
+        for config in configs {
+            let keys = readers.entry(config).or_default();
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+    }
+
+    /// Forgets a release that is gone.
+    pub fn forget(&self, key: &ObjectRef<HelmRelease>) {
+        lock(&self.releases).remove(key);
+        lock(&self.places).retain(|_, k| k != key);
+        lock(&self.readers).retain(|_, keys| {
+            keys.retain(|k| k != key);
+            !keys.is_empty()
+        });
+    }
+
+    /// Watches the metadata of ConfigMaps and Secrets until cancelled, and calls `trigger` for each release that reads
+    /// one that changed, or whose newest record is not the one that a run saw.
+    pub async fn watch(
+        &self,
+        client: &Client,
+        namespace: Option<&str>,
+        trigger: impl Fn(ObjectRef<HelmRelease>),
+        cancel: CancellationToken,
+    ) {
+        let configs = self.follow::<ConfigMap>(ValuesReferenceKind::ConfigMap, client, namespace, &trigger);
+        let secrets = self.follow::<Secret>(ValuesReferenceKind::Secret, client, namespace, &trigger);
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            _ = futures::future::join(configs, secrets) => {}
+        }
+    }
+
+    async fn follow<K>(
+        &self,
+        kind: ValuesReferenceKind,
+        client: &Client,
+        namespace: Option<&str>,
+        trigger: &impl Fn(ObjectRef<HelmRelease>),
+    ) where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + Sync + 'static,
+    {
+        let api: Api<PartialObjectMeta<K>> = match namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        };
+        let config = watcher::Config::default().any_semantic();
+        let mut events = std::pin::pin!(watcher(api, config).default_backoff().into_stream());
+        let mut listed: Option<Vec<Entry>> = None;
+        while let Some(event) = events.next().await {
+            let changed = match event {
+                Ok(watcher::Event::Init) => {
+                    listed = Some(Vec::new());
+                    Vec::new()
+                }
+                Ok(watcher::Event::InitApply(o)) => {
+                    listed.get_or_insert_default().push(Entry::of(kind.clone(), &o));
+                    Vec::new()
+                }
+                Ok(watcher::Event::InitDone) => self.relisted(&kind, listed.take().unwrap_or_default()),
+                Ok(watcher::Event::Apply(o)) => self.seen(Entry::of(kind.clone(), &o)).into_iter().collect(),
+                Ok(watcher::Event::Delete(o)) => self.gone(&Entry::of(kind.clone(), &o)),
+                Err(error) => {
+                    tracing::warn!(kind = kind.as_str(), error = %telemetry::chain(&error), "watch interrupted");
+                    Vec::new()
+                }
+            };
+            for key in changed.iter().flat_map(|entry| self.affected(entry)) {
+                trigger(key);
+            }
+        }
+    }
+
+    fn relisted(&self, kind: &ValuesReferenceKind, entries: Vec<Entry>) -> Vec<Entry> {
+        let (old_configs, old_records) = {
+            let (mut configs, mut records) = (lock(&self.configs), lock(&self.records));
+            let gone: HashMap<_, _> = configs.seen.extract_if(|key, _| key.0 == *kind).collect();
+            let old =
+                if *kind == ValuesReferenceKind::Secret { std::mem::take(&mut records.seen) } else { HashMap::new() };
+            (gone, old)
+        };
+        let mut changed: Vec<Entry> = Vec::new();
+        let mut here = std::collections::HashSet::new();
+        for entry in entries {
+            here.insert(entry.config.clone());
+            let known = match &entry.record {
+                Some((place, version)) => old_records.get(place).and_then(|v| v.get(version)),
+                None => old_configs.get(&entry.config),
+            };
+            let is_known = known == Some(&entry.resource_version);
+            if let Some(entry) = self.seen(entry)
+                && !is_known
+            {
+                changed.push(entry);
+            }
+        }
+        for (config, version) in old_configs.into_iter().filter(|(config, _)| !here.contains(config)) {
+            changed.push(Entry { config, record: None, resource_version: version });
+        }
+        let (mut configs, mut records) = (lock(&self.configs), lock(&self.records));
+        for (place, versions) in old_records {
+            for (version, at) in versions {
+                if records.seen.get(&place).is_none_or(|now| !now.contains_key(&version)) {
+                    let name = format!("{RECORD_PREFIX}{}.v{version}", place.1);
+                    let config = (ValuesReferenceKind::Secret, place.0.clone(), name);
+                    changed.push(Entry { config, record: Some((place.clone(), version)), resource_version: at });
+                }
+            }
+        }
+        for synced in [&mut configs.synced, &mut records.synced] {
+            if !synced.contains(kind) {
+                synced.push(kind.clone());
+            }
+        }
+        changed
+    }
+
+    /// Notes an object; gives it back where that is news.
+    fn seen(&self, entry: Entry) -> Option<Entry> {
+        let old = match &entry.record {
+            Some((place, version)) => {
+                let mut records = lock(&self.records);
+                let versions = records.seen.entry(place.clone()).or_default();
+                versions.insert(*version, entry.resource_version.clone())
+            }
+            None => lock(&self.configs).seen.insert(entry.config.clone(), entry.resource_version.clone()),
+        };
+        (old.as_ref() != Some(&entry.resource_version)).then_some(entry)
+    }
+
+    fn gone(&self, entry: &Entry) -> Vec<Entry> {
+        let was_there = match &entry.record {
+            Some((place, version)) => {
+                let mut records = lock(&self.records);
+                let Some(versions) = records.seen.get_mut(place) else { return Vec::new() };
+                let removed = versions.remove(version).is_some();
+                if versions.is_empty() {
+                    records.seen.remove(place);
+                }
+                removed
+            }
+            None => lock(&self.configs).seen.remove(&entry.config).is_some(),
+        };
+        if was_there { vec![entry.clone()] } else { Vec::new() }
+    }
+
+    fn affected(&self, entry: &Entry) -> Vec<ObjectRef<HelmRelease>> {
+        match &entry.record {
+            Some((place, _)) => lock(&self.places).get(place).cloned().into_iter().collect(),
+            None => lock(&self.readers).get(&entry.config).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// One object of a watch: a config, or a record of a release's revision.
+#[derive(Clone, Debug)]
+struct Entry {
+    config: ConfigKey,
+    record: Option<(Place, i64)>,
+    resource_version: String,
+}
+
+impl Entry {
+    fn of<K>(kind: ValuesReferenceKind, object: &PartialObjectMeta<K>) -> Self
+    where
+        PartialObjectMeta<K>: ResourceExt,
+    {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let record = (kind == ValuesReferenceKind::Secret)
+            .then(|| record_of(&name))
+            .flatten()
+            .map(|(release, version)| ((namespace.clone(), release), version));
+        Self {
+            config: (kind, namespace, name),
+            record,
+            resource_version: object.resource_version().unwrap_or_default(),
+        }
+    }
+}
+
+/// Reads release and revision from a record's name, `sh.helm.release.v1.NAME.vN`.
+fn record_of(name: &str) -> Option<(String, i64)> {
+    let (release, version) = name.strip_prefix(RECORD_PREFIX)?.rsplit_once(".v")?;
+    Some((release.to_owned(), version.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(release: &str, version: i64, at: &str) -> Entry {
+        let name = format!("{RECORD_PREFIX}{release}.v{version}");
+        Entry {
+            config: (ValuesReferenceKind::Secret, "ns".to_owned(), name),
+            record: Some((("ns".to_owned(), release.to_owned()), version)),
+            resource_version: at.to_owned(),
+        }
+    }
+
+    fn place(release: &str) -> Place {
+        ("ns".to_owned(), release.to_owned())
+    }
+
+    #[test]
+    fn a_records_name_gives_release_and_revision() {
+        assert_eq!(record_of("sh.helm.release.v1.web.ui.v12"), Some(("web.ui".to_owned(), 12)));
+        assert_eq!(record_of("sh.helm.release.v1.ui"), None);
+        assert_eq!(record_of("sh.helm.release.v1.ui.vx"), None);
+        assert_eq!(record_of("ui"), None);
+    }
+
+    #[test]
+    fn the_newest_record_is_unknown_until_the_watch_is_in_sync() {
+        let memory = Memory::default();
+        assert_eq!(memory.newest(&place("ui")), Newest::Unknown);
+        memory.relisted(&ValuesReferenceKind::Secret, vec![record("ui", 9, "1"), record("ui", 10, "2")]);
+        assert_eq!(memory.newest(&place("ui")), Newest::Record { version: 10, resource_version: "2".to_owned() });
+        assert_eq!(memory.newest(&place("api")), Newest::None);
+        assert_eq!(memory.revisions(&place("ui")), Some(vec![9, 10]));
+    }
+
+    #[test]
+    fn only_what_a_run_did_not_write_is_news() {
+        let memory = Memory::default();
+        memory.relisted(&ValuesReferenceKind::Secret, vec![]);
+        memory.wrote_record(&place("ui"), 1, Some("5".to_owned()));
+        assert!(memory.seen(record("ui", 1, "5")).is_none(), "our own write");
+        assert!(memory.seen(record("ui", 1, "6")).is_some(), "someone else's");
+        assert_eq!(memory.gone(&record("ui", 1, "6")).len(), 1);
+        assert!(memory.gone(&record("ui", 1, "6")).is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_new_list_tells_what_came_changed_and_went() {
+        let memory = Memory::default();
+        let kind = ValuesReferenceKind::Secret;
+        memory.relisted(&kind, vec![record("a", 1, "1"), record("b", 1, "1"), record("c", 1, "1")]);
+        let changed = memory.relisted(&kind, vec![record("a", 1, "1"), record("b", 1, "2"), record("d", 1, "1")]);
+        let mut names: Vec<_> = changed.iter().map(|e| e.record.as_ref().unwrap().0.1.clone()).collect();
+        names.sort();
+        assert_eq!(names, ["b", "c", "d"]);
+    }
+}

@@ -1,0 +1,634 @@
+//! The HelmRelease controller: a chart with values, kept installed.
+//!
+//! A run is `observe` (dependencies, chart, values, Helm's newest record), then a loop of `decide` (pure), `act` and
+//! `report` (pure) that ends when nothing is left to do, a remediation ran, or an action would run twice.
+
+mod act;
+mod chart_object;
+mod charts;
+mod decide;
+mod history;
+pub mod memory;
+mod observe;
+mod obstacle;
+mod record;
+mod report;
+mod supported;
+mod target;
+pub mod triggers;
+mod values;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{Client, ResourceExt};
+use serde_json::{Map, Value};
+
+pub use self::charts::Charts;
+use self::{
+    act::{Acted, Work},
+    decide::{Action, Decision, Desired, Drift, HistoryChange, LastRelease, Outcome, RollbackTarget, Step, View},
+    memory::Memory,
+    observe::LoadedChart,
+    obstacle::{Class, Obstacle},
+    report::{Notice, Report},
+};
+use super::{
+    shell::{Next, Permit, Reconciled, Reconciler, Run},
+    watched::Watched,
+};
+use crate::{
+    api::{
+        Condition, HelmChart, HelmRelease, HelmReleaseStatus,
+        conditions::{self, Status},
+        helm_release::ReleaseAction,
+        meta, reasons,
+    },
+    cluster::{
+        discovery::Discovery,
+        events::{EventRecorder, Involved, Note, Severity},
+        storage::ReleaseStorage,
+    },
+    telemetry::chain,
+};
+
+/// How long an action runs before the status says that it does: what a shorter one did is said at once by its result.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+
+/// The HelmRelease controller.
+pub struct Releases {
+    pub client: Client,
+    pub discovery: Arc<Discovery>,
+    pub watched: Arc<Watched<HelmRelease>>,
+    pub charts_watched: Arc<Watched<HelmChart>>,
+    pub charts: Charts,
+    pub memory: Arc<Memory>,
+    pub events: EventRecorder,
+    pub no_cross_namespace_refs: bool,
+}
+
+impl Reconciled for HelmRelease {
+    fn conditions(status: &mut HelmReleaseStatus) -> &mut Vec<Condition> {
+        &mut status.conditions
+    }
+
+    fn handled_at(status: &mut HelmReleaseStatus) -> &mut Option<String> {
+        &mut status.last_handled_reconcile_at
+    }
+}
+
+impl Reconciler for Releases {
+    type Kind = HelmRelease;
+    const CONTROLLER: &'static str = "helmrelease";
+
+    async fn reconcile(&self, run: &mut Run<HelmRelease>) -> Next {
+        if run.object.metadata.deletion_timestamp.is_some() {
+            return self.delete(run).await;
+        }
+        if let Err(error) = run.hold().await {
+            tracing::error!(error = %chain(&error), "finalizer not added");
+            return Next::Retry;
+        }
+        if run.object.spec.suspend {
+            tracing::info!("reconciliation is suspended for this object");
+            return Next::Change;
+        }
+        match self.attempt(run).await {
+            Ok(next) => {
+                if matches!(next, Next::Interval(_) | Next::Change) {
+                    run.status.observed_generation = run.generation();
+                }
+                next
+            }
+            Err(obstacle) => self.blocked(run, obstacle),
+        }
+    }
+}
+
+/// Everything that the actions of one run share.
+struct Attempt<'r> {
+    object: Arc<HelmRelease>,
+    chart: LoadedChart,
+    composed: observe::Composed,
+    desired: Desired,
+    storage: ReleaseStorage,
+    namespace: String,
+    releases: &'r Releases,
+    permit: Permit,
+}
+
+impl Releases {
+    fn report<'a>(&self, object: &'a HelmRelease, status: &'a mut HelmReleaseStatus) -> Report<'a> {
+        Report { object, status, now: Timestamp::now() }
+    }
+
+    fn tell(&self, object: &HelmRelease, notice: Notice) {
+        self.events.publish(Note {
+            involved: Involved::of(object),
+            severity: if notice.is_warning { Severity::Warning } else { Severity::Normal },
+            reason: notice.reason.to_owned(),
+            message: notice.message,
+            annotations: notice.annotations,
+        });
+    }
+
+    /// Tells of something that has no release yet.
+    fn warn(&self, object: &HelmRelease, is_warning: bool, reason: &'static str, message: String) {
+        self.tell(object, Notice { is_warning, reason, message, annotations: Default::default() });
+    }
+
+    fn storage(&self, namespace: &str) -> ReleaseStorage {
+        ReleaseStorage::new(self.client.clone(), namespace, meta::HELM_FIELD_MANAGER)
+    }
+
+    fn blocked(&self, run: &mut Run<HelmRelease>, obstacle: Obstacle) -> Next {
+        let object = run.object.clone();
+        let before = conditions::get(&run.status.conditions, conditions::READY).cloned();
+        let is_news = before.is_none_or(|c| c.reason != obstacle.reason || c.message != obstacle.message);
+        let mut report = self.report(&object, &mut run.status);
+        match obstacle.class {
+            Class::Retry => report.reconciling(reasons::PROGRESSING_WITH_RETRY, obstacle.message.clone()),
+            Class::Wait => report.reconciling(reasons::PROGRESSING, "Fulfilling prerequisites"),
+            Class::Terminal => report.stalled(obstacle.reason, obstacle.message.clone()),
+        }
+        report.not_ready(obstacle.reason, obstacle.message.clone());
+        if is_news {
+            tracing::info!(reason = obstacle.reason, message = obstacle.message, "not acted on");
+            if obstacle.is_told {
+                self.warn(&object, true, obstacle.reason, obstacle.message.clone());
+            }
+        }
+        match obstacle.class {
+            Class::Retry => Next::Retry,
+            Class::Wait => Next::Change,
+            Class::Terminal => {
+                run.status.observed_generation = run.generation();
+                Next::Change
+            }
+        }
+    }
+
+    /// Observes, then acts until nothing is left to do.
+    async fn attempt(&self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
+        let object = run.object.clone();
+        supported::check(&object)?;
+        self.warn_of_fields(run, &object);
+        self.chart_object(run).await?;
+        self.dependencies(&object)?;
+        self.report(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
+        let artifact = self.source(&object)?;
+        let obstacles =
+            [reasons::ACCESS_DENIED, reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::UNSUPPORTED_FIELD];
+        self.report(&object, &mut run.status).cleared(&obstacles);
+        let composed = self.values(&self.client, &object).await?;
+        self.report(&object, &mut run.status).cleared(&[reasons::VALUES_ERROR]);
+        let chart = self.chart(&artifact).await?;
+        let desired = Desired {
+            chart_name: chart.chart.name().to_owned(),
+            chart_version: chart.chart.version().to_owned(),
+            config_digest: composed.digest.clone(),
+            post_renderers_digest: None,
+            common_metadata_digest: None,
+        };
+        if self.moved(run, &object, &desired).await? {
+            return Ok(Next::Now);
+        }
+        self.begin(&object, &mut run.status, &desired, &chart);
+        let namespace = target::storage_namespace(&object);
+        let place = (namespace.clone(), target::release_name(&object));
+        self.memory.register(&run.key(), place, observe::config_keys(&object));
+        let attempt = Attempt {
+            storage: self.storage(&namespace),
+            namespace,
+            object,
+            chart,
+            composed,
+            desired,
+            releases: self,
+            permit: run.permit().clone(),
+        };
+        attempt.steps(run).await
+    }
+
+    /// Names the fields that have no effect, once for each generation.
+    fn warn_of_fields(&self, run: &Run<HelmRelease>, object: &HelmRelease) {
+        let fields = supported::without_effect(object);
+        if fields.is_empty() || run.status.last_attempted_generation == run.generation() {
+            return;
+        }
+        let message = format!("accepted and not acted on by this version: {}", fields.join(", "));
+        tracing::warn!(message);
+        self.warn(object, true, reasons::UNSUPPORTED_FIELD, message);
+    }
+
+    /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more.
+    async fn chart_object(&self, run: &mut Run<HelmRelease>) -> Result<(), Obstacle> {
+        let object = run.object.clone();
+        let failed = |error: chart_object::Error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
+        let wanted = chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
+        let before = run.status.helm_chart.clone().filter(|chart| !chart.is_empty());
+        if let Some(before) = before.filter(|before| Some(before) != wanted.as_ref()) {
+            chart_object::delete(&self.client, &before).await.map_err(failed)?;
+            let message = format!("deleted HelmChart '{before}'");
+            self.warn(&object, false, reasons::HELM_CHART_DELETED, message);
+            run.status.helm_chart = None;
+        }
+        let Some(chart) = chart_object::desired(&object) else { return Ok(()) };
+        let own = object.metadata.namespace.as_deref();
+        if self.no_cross_namespace_refs && chart.metadata.namespace.as_deref() != own {
+            let message = format!(
+                "can't access 'HelmChart/{}', cross-namespace references are not allowed",
+                wanted.unwrap_or_default()
+            );
+            return Err(Obstacle::terminal(reasons::ACCESS_DENIED, message));
+        }
+        let written = chart_object::write(&self.client, &self.charts_watched, &chart).await.map_err(failed)?;
+        let (reason, verb) = match written {
+            chart_object::Written::Created => (reasons::HELM_CHART_CREATED, "Created"),
+            chart_object::Written::Configured => (reasons::HELM_CHART_CONFIGURED, "Configured"),
+            chart_object::Written::Unchanged => ("", ""),
+        };
+        if !reason.is_empty() {
+            let source = &chart.spec.source_ref;
+            tracing::info!(
+                chart = wanted,
+                source = format!("{}/{}", source.kind.as_str(), source.name),
+                "{verb} HelmChart"
+            );
+        }
+        run.status.helm_chart = wanted;
+        Ok(())
+    }
+
+    /// Uninstalls what is installed where the spec does not ask for it any more; tells whether it did.
+    async fn moved(
+        &self,
+        run: &mut Run<HelmRelease>,
+        object: &HelmRelease,
+        desired: &Desired,
+    ) -> Result<bool, Obstacle> {
+        let Some(change) = target::target_change(object, &run.status, &desired.chart_name) else { return Ok(false) };
+        if change == target::TargetChange::ChartName && target::keeps_release_on_chart_change(object) {
+            return Ok(false);
+        }
+        tracing::info!(changed = change.as_str(), "release target changed: uninstalling the current release");
+        self.uninstall(run).await?;
+        run.status.history.clear();
+        run.status.storage_namespace = None;
+        self.report(object, &mut run.status).clear_failures();
+        Ok(true)
+    }
+
+    /// Notes what this attempt is about, and starts the counts anew where that is not what the last one was about.
+    fn begin(&self, object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired, chart: &LoadedChart) {
+        status.storage_namespace = Some(target::storage_namespace(object));
+        if let Some(reason) = decide::reset_reason(object, status, desired) {
+            tracing::debug!(reason, "failure counts start anew");
+            self.report(object, status).clear_failures();
+        }
+        if decide::is_reset_requested(object, status) {
+            status.last_handled_reset_at = object.annotations().get(meta::RESET_REQUESTED_AT).cloned();
+        }
+        status.last_attempted_generation = object.metadata.generation.unwrap_or(0);
+        status.last_attempted_revision = Some(desired.chart_version.clone());
+        status.last_attempted_revision_digest.clone_from(&chart.oci_digest);
+        status.last_attempted_config_digest = Some(desired.config_digest.clone());
+        status.last_attempted_values_checksum = None;
+        status.last_release_revision = 0;
+    }
+
+    /// Uninstalls the release of a deleted object, deletes its HelmChart and lets the object go. A suspended one leaves
+    /// the release installed.
+    async fn delete(&self, run: &mut Run<HelmRelease>) -> Next {
+        let object = run.object.clone();
+        if !object.finalizers().iter().any(|finalizer| finalizer == meta::FINALIZER) {
+            return Next::Change;
+        }
+        if !object.spec.suspend {
+            let gone = async {
+                if run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty()) {
+                    self.uninstall(run).await?;
+                }
+                if let Some(chart) = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()) {
+                    let failed = |error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
+                    chart_object::delete(&self.client, &chart).await.map_err(failed)?;
+                }
+                Ok::<_, Obstacle>(())
+            };
+            if let Err(obstacle) = gone.await {
+                return self.blocked(run, obstacle);
+            }
+        }
+        if let Err(error) = run.release().await {
+            tracing::error!(error = %chain(&error), "finalizer not removed");
+            return Next::Retry;
+        }
+        self.memory.forget(&run.key());
+        Next::Change
+    }
+
+    async fn uninstall(&self, run: &mut Run<HelmRelease>) -> Result<(), Obstacle> {
+        let object = run.object.clone();
+        let Some(current) = history::latest(&run.status.history).cloned() else { return Ok(()) };
+        let namespace = run.status.storage_namespace.clone().unwrap_or_else(|| target::storage_namespace(&object));
+        let work = Work {
+            releases: self,
+            object: object.clone(),
+            namespace,
+            permit: run.permit().clone(),
+            shutdown: run.shutdown().clone(),
+        };
+        let acted = work.uninstall(&current, ReleaseAction::Uninstall).await;
+        acted.record(&mut run.status);
+        let error = acted.error.as_ref().map(|error| chain(error));
+        let mut report = self.report(&object, &mut run.status);
+        let notice = report.uninstalled(&current, error.as_deref());
+        report.summarize(None);
+        let message = notice.message.clone();
+        self.tell(&object, notice);
+        match error {
+            None => Ok(()),
+            Some(_) => Err(Obstacle { is_told: false, ..Obstacle::retry(reasons::UNINSTALL_FAILED, message) }),
+        }
+    }
+}
+
+impl Attempt<'_> {
+    fn report<'a>(&'a self, status: &'a mut HelmReleaseStatus) -> Report<'a> {
+        Report { object: &self.object, status, now: Timestamp::now() }
+    }
+
+    fn view<'a>(&'a self, status: &'a HelmReleaseStatus, last: Option<&'a LastRelease>) -> View<'a> {
+        View {
+            object: &self.object,
+            status,
+            last,
+            desired: &self.desired,
+            target: RollbackTarget::Missing,
+            drift: Drift::NotChecked,
+            now: Timestamp::now(),
+        }
+    }
+
+    /// Looks, picks the next action, does it, looks again.
+    async fn steps(self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
+        let mut done = Vec::new();
+        loop {
+            let last = self.releases.last_release(&self.storage, &self.namespace, &self.object).await?;
+            let mut view = self.view(&run.status, last.as_ref());
+            let state = decide::state(&view).map_err(|error| {
+                Obstacle::retry(reasons::STATE_ERROR, format!("Could not determine release state: {error}"))
+            })?;
+            if let decide::State::Failed(_) = state {
+                view.target = self.rollback_target(&run.status).await?;
+            }
+            let Decision { step, history } = decide::next(&view, &state);
+            tracing::debug!(?state, ?step, "decided");
+            self.change_history(&mut run.status, history);
+            let action = match step {
+                Step::Act(action) => action,
+                Step::Done => return Ok(self.finished(run)),
+                Step::Stall { reason, message } => return Ok(self.stalled(run, reason, &message)),
+                Step::WaitUntil(until) => return Ok(self.locked_by_others(run, until)),
+            };
+            if let Some(outcome) = decide::before(&self.view(&run.status, last.as_ref()), action, &done) {
+                return Ok(self.ended(run, outcome));
+            }
+            tracing::info!(action = action.name(), state = ?state, "running action");
+            if let Err(obstacle) = self.run_action(run, action, last.as_ref()).await {
+                let Some(interval) = target::active_retry(&self.object, &run.status) else { return Err(obstacle) };
+                return Ok(self.ended(run, Outcome::RetryAfter(interval)));
+            }
+            if self.forced(action) {
+                run.status.last_handled_force_at = self.object.annotations().get(meta::FORCE_REQUESTED_AT).cloned();
+            }
+            match decide::after(&self.view(&run.status, last.as_ref()), action) {
+                Outcome::Again => done.push(action.kind()),
+                outcome => return Ok(self.ended(run, outcome)),
+            }
+        }
+    }
+
+    fn forced(&self, action: Action) -> bool {
+        matches!(action, Action::Install | Action::Upgrade)
+            && self.object.annotations().contains_key(meta::FORCE_REQUESTED_AT)
+    }
+
+    fn change_history(&self, status: &mut HelmReleaseStatus, change: HistoryChange) {
+        match change {
+            HistoryChange::Keep => {}
+            HistoryChange::Clear => status.history.clear(),
+            HistoryChange::Truncate { ignore_tests } => history::truncate(&mut status.history, ignore_tests),
+            HistoryChange::TruncateForRetry => history::truncate_for_retry(&mut status.history),
+        }
+    }
+
+    fn interval(&self) -> Next {
+        // The API server refuses what is no duration; an object that got past it is looked at now and then all the same.
+        const FALLBACK: Duration = Duration::from_secs(10 * 60);
+        Next::Interval(self.object.spec.interval.get_or(FALLBACK))
+    }
+
+    fn finished(&self, run: &mut Run<HelmRelease>) -> Next {
+        self.report(&mut run.status).in_sync(&self.desired);
+        self.interval()
+    }
+
+    fn stalled(&self, run: &mut Run<HelmRelease>, reason: &'static str, message: &str) -> Next {
+        self.report(&mut run.status).stalled(reason, message);
+        Next::Change
+    }
+
+    fn locked_by_others(&self, run: &mut Run<HelmRelease>, until: Timestamp) -> Next {
+        let message = format!(
+            "another program's operation on the Helm release is in progress; it is taken over at {until}, \
+             or at once by the annotation reconcile.fluxcd.io/forceAt"
+        );
+        let mut report = self.report(&mut run.status);
+        report.reconciling(reasons::PROGRESSING, message.clone());
+        report.not_ready(reasons::PENDING_RELEASE, message);
+        let wait = until.duration_since(Timestamp::now());
+        Next::After(Duration::try_from(wait).unwrap_or_default())
+    }
+
+    fn ended(&self, run: &mut Run<HelmRelease>, outcome: Outcome) -> Next {
+        let ready = conditions::get(&run.status.conditions, conditions::READY).map(|c| c.message.clone());
+        let mut report = self.report(&mut run.status);
+        match outcome {
+            Outcome::Again => Next::Now,
+            Outcome::Done => {
+                report.unmark(conditions::RECONCILING);
+                self.interval()
+            }
+            Outcome::Requeue => {
+                report.reconciling(reasons::PROGRESSING_WITH_RETRY, ready.unwrap_or_default());
+                Next::Retry
+            }
+            Outcome::RetryAfter(interval) => {
+                let message = format!("retrying after {}", crate::api::Duration::from(interval));
+                report.reconciling(reasons::PROGRESSING_WITH_RETRY, message);
+                Next::After(interval)
+            }
+            Outcome::Stall { reason, message } => {
+                report.stalled(reason, message);
+                Next::Change
+            }
+        }
+    }
+
+    async fn rollback_target(&self, status: &HelmReleaseStatus) -> Result<RollbackTarget, Obstacle> {
+        let remediation = target::upgrade_remediation(&self.object, status);
+        let Some(previous) = history::previous(&status.history, remediation.ignore_test_failures) else {
+            return Ok(RollbackTarget::Missing);
+        };
+        let version = u32::try_from(previous.version).unwrap_or(0);
+        let stored = self.storage.get(&previous.name, version).await.map_err(|error| {
+            let message = format!("cannot verify previous release to roll back to: {}", chain(&error));
+            Obstacle::retry(reasons::RECONCILE_ERROR, message)
+        })?;
+        let is_intact = stored.is_some_and(|stored| match record::decode(&previous.name, &stored) {
+            Ok(record) => previous.api_version.is_some() || record::digest(&record) == previous.digest,
+            Err(_) => false,
+        });
+        Ok(if is_intact { RollbackTarget::Intact } else { RollbackTarget::Corrupt })
+    }
+
+    /// Runs one action and reports what it did. An error that no count of failures covers is an obstacle.
+    async fn run_action(
+        &self,
+        run: &mut Run<HelmRelease>,
+        action: Action,
+        last: Option<&LastRelease>,
+    ) -> Result<(), Obstacle> {
+        self.report(&mut run.status).running(action);
+        if let Action::Install = action {
+            self.report(&mut run.status).starts(ReleaseAction::Install);
+        } else if let Action::Upgrade = action {
+            self.report(&mut run.status).starts(ReleaseAction::Upgrade);
+        }
+        let started = Timestamp::now();
+        let work = Work {
+            releases: self.releases,
+            object: self.object.clone(),
+            namespace: self.namespace.clone(),
+            permit: self.permit.clone(),
+            shutdown: run.shutdown().clone(),
+        };
+        let acted = {
+            let status = run.status.clone();
+            let mut acting = std::pin::pin!(self.act(&work, action, &status, last));
+            tokio::select! {
+                acted = &mut acting => acted,
+                () = tokio::time::sleep(PROGRESS_AFTER) => {
+                    if let Err(error) = run.report().await {
+                        tracing::warn!(error = %chain(&error), "progress not written");
+                    }
+                    acting.await
+                }
+            }
+        };
+        if matches!(action, Action::Install | Action::Upgrade) {
+            let took = Timestamp::now().duration_since(started);
+            let took = crate::api::Duration::from(Duration::try_from(took).unwrap_or_default());
+            run.status.last_attempted_release_action_duration = Some(took.to_string());
+        }
+        self.conclude(run, action, acted?).await
+    }
+
+    async fn act(
+        &self,
+        work: &Work<'_>,
+        action: Action,
+        status: &HelmReleaseStatus,
+        last: Option<&LastRelease>,
+    ) -> Result<Acted, Obstacle> {
+        match action {
+            Action::Install => {
+                let values = self.values().await?;
+                Ok(work.install(&self.chart.chart, values, last).await)
+            }
+            Action::Upgrade => {
+                let values = self.values().await?;
+                Ok(work.upgrade(&self.chart.chart, values).await)
+            }
+            Action::Unlock => Ok(work.unlock().await),
+            Action::Test => Ok(work.test(status).await),
+            Action::Rollback => {
+                let remediation = target::upgrade_remediation(&self.object, status);
+                match history::previous(&status.history, remediation.ignore_test_failures) {
+                    Some(previous) => Ok(work.rollback(previous).await),
+                    None => Err(Obstacle::retry(reasons::RECONCILE_ERROR, "missing target release for rollback")),
+                }
+            }
+            Action::UninstallRemediation => match history::latest(&status.history) {
+                Some(current) => Ok(work.uninstall(current, ReleaseAction::UninstallRemediation).await),
+                None => Err(Obstacle::retry(reasons::RECONCILE_ERROR, "no latest release: required to uninstall")),
+            },
+            Action::CorrectDrift => Err(Obstacle::unsupported("spec.driftDetection")),
+        }
+    }
+
+    async fn values(&self) -> Result<Map<String, Value>, Obstacle> {
+        self.releases.values_of(&self.releases.client, &self.object, self.composed.clone()).await
+    }
+
+    /// Makes conditions, counts and events of what an action did, and writes a failure's count before the next action.
+    async fn conclude(&self, run: &mut Run<HelmRelease>, action: Action, acted: Acted) -> Result<(), Obstacle> {
+        let before = run.status.history.clone();
+        acted.record(&mut run.status);
+        if acted.is_interrupted() {
+            return Err(self.interrupted(run, action));
+        }
+        let error = acted.error.as_ref().map(|error| chain(error));
+        let error = error.as_deref();
+        let mut report = self.report(&mut run.status);
+        let notice = match action {
+            Action::Install | Action::Upgrade => {
+                let of = if action == Action::Install { ReleaseAction::Install } else { ReleaseAction::Upgrade };
+                match error {
+                    None => report.released(&of),
+                    Some(error) => {
+                        let app_version = self.chart.chart.app_version();
+                        let counted = !acted.snapshots.is_empty();
+                        Some(report.release_failed(&of, &self.desired, app_version, counted, error))
+                    }
+                }
+            }
+            Action::Unlock => acted.pending.as_ref().map(|(pending, state)| report.unlocked(pending, state, error)),
+            Action::Test => report.tested(error),
+            Action::Rollback => {
+                let remediation = target::upgrade_remediation(&self.object, report.status);
+                let previous = history::previous(&before, remediation.ignore_test_failures).cloned();
+                previous.map(|previous| report.rolled_back(&previous, error))
+            }
+            Action::UninstallRemediation => history::latest(&report.status.history)
+                .cloned()
+                .map(|current| report.uninstalled_as_remediation(&current, error)),
+            Action::CorrectDrift => None,
+        };
+        if action != Action::UninstallRemediation {
+            report.summarize(Some(&self.desired));
+        }
+        let failed = notice.as_ref().filter(|n| n.is_warning).map(|n| (n.reason, n.message.clone()));
+        if let Some(notice) = notice {
+            tracing::info!(reason = notice.reason, message = notice.message, "action ended");
+            self.releases.tell(&self.object, notice);
+        }
+        let Some((reason, message)) = failed else { return Ok(()) };
+        run.report().await.map_err(|error| Obstacle::retry(reasons::RECONCILE_ERROR, chain(&error)))?;
+        // What wrote to the storage is a state that the next look starts from; what did not is tried again.
+        if acted.snapshots.is_empty() && action != Action::Test {
+            return Err(Obstacle { is_told: false, ..Obstacle::retry(reason, message) });
+        }
+        Ok(())
+    }
+
+    /// Says that the program's end cut an action short. The next start sees a release that it was about to change, and
+    /// goes on without counting a failure.
+    fn interrupted(&self, run: &mut Run<HelmRelease>, action: Action) -> Obstacle {
+        let message = format!("Helm {} was interrupted: the program was asked to end", action.name());
+        let mut report = self.report(&mut run.status);
+        report.mark(conditions::RELEASED, Status::False, reasons::PENDING_RELEASE, message.clone());
+        Obstacle { is_told: false, ..Obstacle::retry(reasons::PENDING_RELEASE, message) }
+    }
+}

@@ -1,0 +1,239 @@
+//! What a run reads before it decides: dependencies, the chart, the values, Helm's newest record. What watches and
+//! earlier runs have already answered is not asked again.
+
+use std::{collections::HashMap, sync::Arc};
+
+use helm::chart::Chart;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::{Api, Client};
+use serde_json::{Map, Value};
+
+use super::{
+    Releases, chart_object,
+    decide::LastRelease,
+    memory::{ConfigKey, Newest, Place, Seen},
+    obstacle::Obstacle,
+    record, target,
+    values::{self, Contents},
+};
+use crate::{
+    api::{
+        Artifact, HelmChart, HelmRelease, conditions,
+        helm_release::{ChartReferenceKind, ValuesReferenceKind},
+        reasons,
+    },
+    cluster::storage::ReleaseStorage,
+    telemetry::chain,
+};
+
+/// The chart of a release.
+#[derive(Clone)]
+pub struct LoadedChart {
+    pub chart: Arc<Chart>,
+    /// The digest of the OCI artifact that it came from.
+    pub oci_digest: Option<String>,
+}
+
+/// The values of a release: their digest, and themselves where they had to be read.
+#[derive(Clone, Debug)]
+pub struct Composed {
+    pub digest: String,
+    values: Option<Map<String, Value>>,
+}
+
+impl Releases {
+    /// Checks that all dependencies are ready.
+    pub(super) fn dependencies(&self, object: &HelmRelease) -> Result<(), Obstacle> {
+        let own = object.metadata.namespace.as_deref().unwrap_or_default();
+        for dependency in &object.spec.depends_on {
+            let namespace = dependency.namespace.as_deref().unwrap_or(own);
+            let name = &dependency.name;
+            let Some(found) = self.watched.find(namespace, name) else {
+                let message = format!(
+                    "unable to get '{namespace}/{name}' dependency: \
+                     helmreleases.helm.toolkit.fluxcd.io \"{name}\" not found"
+                );
+                return Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
+            };
+            if !is_ready(&found) {
+                let message = format!("dependency '{namespace}/{name}' is not ready");
+                return Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the HelmChart of a release and its artifact.
+    pub(super) fn source(&self, object: &HelmRelease) -> Result<Artifact, Obstacle> {
+        let own = object.metadata.namespace.clone().unwrap_or_default();
+        let (namespace, name) = match (&object.spec.chart_ref, chart_object::reference(object)) {
+            (Some(reference), _) => {
+                if reference.kind != ChartReferenceKind::HelmChart {
+                    return Err(Obstacle::unsupported("spec.chartRef to anything but a HelmChart"));
+                }
+                (reference.namespace.clone().unwrap_or_else(|| own.clone()), reference.name.clone())
+            }
+            (None, Some(reference)) => reference,
+            (None, None) => return Err(Obstacle::terminal(reasons::ARTIFACT_FAILED, "invalid Chart reference")),
+        };
+        if self.no_cross_namespace_refs && namespace != own {
+            let message =
+                format!("can't access 'HelmChart/{namespace}/{name}', cross-namespace references are not allowed");
+            return Err(Obstacle::terminal(reasons::ACCESS_DENIED, message));
+        }
+        let Some(chart) = self.charts_watched.find(&namespace, &name) else {
+            let message =
+                format!("could not get Source object: helmcharts.source.toolkit.fluxcd.io \"{name}\" not found");
+            return Err(Obstacle::wait(reasons::ARTIFACT_FAILED, message));
+        };
+        artifact_of(&chart).map_err(|problem| {
+            let message = format!("HelmChart '{namespace}/{name}' is not ready: {problem}");
+            Obstacle::wait(reasons::SOURCE_NOT_READY, message)
+        })
+    }
+
+    /// Loads the chart of an artifact, once for all releases that use it.
+    pub(super) async fn chart(&self, artifact: &Artifact) -> Result<LoadedChart, Obstacle> {
+        let chart = self.charts.load(artifact).await.map_err(|error| {
+            let message = format!("Could not load chart: {}", chain(&error));
+            Obstacle::retry(reasons::ARTIFACT_FAILED, message)
+        })?;
+        Ok(LoadedChart { chart, oci_digest: None })
+    }
+
+    /// Composes the values, or takes their digest from memory where nothing they are made of has changed.
+    pub(super) async fn values(&self, client: &Client, object: &HelmRelease) -> Result<Composed, Obstacle> {
+        let key = kube::runtime::reflector::ObjectRef::from_obj(object);
+        let seen: Vec<Seen> = config_keys(object).iter().map(|config| self.memory.config(config)).collect();
+        let generation = object.metadata.generation.unwrap_or(0);
+        if !seen.contains(&Seen::Unknown)
+            && let Some((at, of, digest)) = self.memory.remembered(&key).values
+            && at == seen
+            && of == generation
+        {
+            return Ok(Composed { digest, values: None });
+        }
+        let values = self.read_values(client, object).await?;
+        let digest = values::digest(&values);
+        self.memory.remember(&key, |known| known.values = Some((seen, generation, digest.clone())));
+        Ok(Composed { digest, values: Some(values) })
+    }
+
+    /// Returns the composed values themselves.
+    pub(super) async fn values_of(
+        &self,
+        client: &Client,
+        object: &HelmRelease,
+        composed: Composed,
+    ) -> Result<Map<String, Value>, Obstacle> {
+        match composed.values {
+            Some(values) => Ok(values),
+            None => self.read_values(client, object).await,
+        }
+    }
+
+    async fn read_values(&self, client: &Client, object: &HelmRelease) -> Result<Map<String, Value>, Obstacle> {
+        let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+        let mut contents = Contents::new();
+        for (kind, _, name) in config_keys(object) {
+            if contents.contains_key(&(kind.clone(), name.clone())) {
+                continue;
+            }
+            let data = read_config(client, &kind, namespace, &name).await.map_err(|error| {
+                let message = format!("could not read {} '{namespace}/{name}': {}", kind.as_str(), chain(&error));
+                Obstacle::retry(reasons::VALUES_ERROR, message)
+            })?;
+            contents.insert((kind, name), data);
+        }
+        values::compose(namespace, object.spec.values.as_ref(), &object.spec.values_from, &contents)
+            .map_err(|error| Obstacle::retry(reasons::VALUES_ERROR, error.to_string()))
+    }
+
+    /// Returns the newest record of the release, read only where memory does not have it.
+    pub(super) async fn last_release(
+        &self,
+        storage: &ReleaseStorage,
+        namespace: &str,
+        object: &HelmRelease,
+    ) -> Result<Option<LastRelease>, Obstacle> {
+        let key = kube::runtime::reflector::ObjectRef::from_obj(object);
+        let place: Place = (namespace.to_owned(), target::release_name(object));
+        let failed = |error: &dyn std::error::Error| {
+            let message = format!("Could not determine release state: {}", chain(error));
+            Obstacle::retry(reasons::STATE_ERROR, message)
+        };
+        let version = match self.memory.newest(&place) {
+            Newest::None => return Ok(None),
+            Newest::Unknown => None,
+            Newest::Record { version, resource_version } => {
+                if let Some((at, last)) = self.memory.remembered(&key).last
+                    && at == resource_version
+                    && last.version == version
+                {
+                    return Ok(Some(last));
+                }
+                Some(version)
+            }
+        };
+        let stored = match version.and_then(|version| u32::try_from(version).ok()) {
+            Some(version) => storage.get(&place.1, version).await,
+            None => storage.newest(&place.1, None).await,
+        };
+        let Some(stored) = stored.map_err(|error| failed(&error))? else { return Ok(None) };
+        let release = record::decode(&place.1, &stored).map_err(|error| failed(&error))?;
+        let last = record::last_release(&release, &stored.revision.managers);
+        let at = stored.revision.resource_version;
+        self.memory.remember(&key, |known| known.last = Some((at, last.clone())));
+        Ok(Some(last))
+    }
+}
+
+/// Returns the ConfigMaps and Secrets that a release's values come from, in order.
+pub fn config_keys(object: &HelmRelease) -> Vec<ConfigKey> {
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    object.spec.values_from.iter().map(|r| (r.kind.clone(), namespace.clone(), r.name.clone())).collect()
+}
+
+async fn read_config(
+    client: &Client,
+    kind: &ValuesReferenceKind,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<HashMap<String, Vec<u8>>>, kube::Error> {
+    match kind {
+        ValuesReferenceKind::ConfigMap => {
+            let map = Api::<ConfigMap>::namespaced(client.clone(), namespace).get_opt(name).await?;
+            Ok(map.map(|m| {
+                let text = m.data.into_iter().flatten().map(|(k, v)| (k, v.into_bytes()));
+                text.chain(m.binary_data.into_iter().flatten().map(|(k, v)| (k, v.0))).collect()
+            }))
+        }
+        ValuesReferenceKind::Secret | ValuesReferenceKind::Unknown(_) => {
+            let secret = Api::<Secret>::namespaced(client.clone(), namespace).get_opt(name).await?;
+            Ok(secret.map(|s| s.data.into_iter().flatten().map(|(k, v)| (k, v.0)).collect()))
+        }
+    }
+}
+
+/// Tells whether a release is ready as others depend on it: its newest generation was reconciled and Ready is True.
+pub fn is_ready(object: &HelmRelease) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        Some(status.observed_generation) == object.metadata.generation
+            && conditions::is_true(&status.conditions, conditions::READY)
+    })
+}
+
+/// Returns a HelmChart's artifact, or why it cannot be used.
+fn artifact_of(chart: &HelmChart) -> Result<Artifact, String> {
+    let status = chart.status.clone().unwrap_or_default();
+    let message = |kind: &str| conditions::get(&status.conditions, kind).map(|c| c.message.clone());
+    if Some(status.observed_generation) != chart.metadata.generation {
+        let is_false = conditions::is_false(&status.conditions, conditions::READY);
+        let told = message(conditions::READY).filter(|_| is_false);
+        return Err(told.unwrap_or_else(|| "latest generation of object has not been reconciled".to_owned()));
+    }
+    if conditions::is_true(&status.conditions, conditions::STALLED) {
+        return Err(message(conditions::STALLED).unwrap_or_default());
+    }
+    status.artifact.ok_or_else(|| "does not have an artifact".to_owned())
+}

@@ -1,0 +1,49 @@
+//! What keeps a release from being acted on, and what the status and the next run make of it.
+
+use crate::api::reasons;
+
+/// How a run ends that met an obstacle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Tried again after the backoff.
+    Retry,
+    /// Tried again when what it waits for changes.
+    Wait,
+    /// Nothing is tried until the object changes; the condition Stalled says so.
+    Terminal,
+}
+
+/// What keeps a release from being acted on. What is installed stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    pub reason: &'static str,
+    pub message: String,
+    pub class: Class,
+    /// Whether an event tells of it: not of what passes by itself.
+    pub is_told: bool,
+}
+
+impl Obstacle {
+    /// An obstacle that passes by itself, or by a change that is watched.
+    pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), class: Class::Wait, is_told: false }
+    }
+
+    /// A failure that is tried again.
+    pub fn retry(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), class: Class::Retry, is_told: true }
+    }
+
+    /// A mistake that only a change of the object can mend.
+    pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), class: Class::Terminal, is_told: true }
+    }
+
+    /// A field that this version does not act on and that decides where, as whom or what is applied.
+    pub fn unsupported(field: &str) -> Self {
+        Self::terminal(
+            reasons::UNSUPPORTED_FIELD,
+            format!("{field} is not supported by this version; what is installed stays as it is until it is removed"),
+        )
+    }
+}

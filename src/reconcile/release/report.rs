@@ -1,0 +1,357 @@
+//! What a HelmRelease's status and events say: Flux's conditions, reasons and messages. Pure: time is handed in.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{
+    decide::{Action, Desired},
+    history,
+    target::{self, active_remediation, full_release_name, release_namespace, versioned_chart, versioned_release},
+};
+use crate::api::{
+    Condition, HelmRelease, HelmReleaseStatus, Snapshot,
+    conditions::{self, Status},
+    helm_release::{DriftDetectionMode, ReleaseAction},
+    meta::HELM_EVENT_PREFIX,
+    reasons,
+};
+
+/// An event to send: type, reason, message and annotations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub is_warning: bool,
+    pub reason: &'static str,
+    pub message: String,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The status of one object while a run works on it.
+pub struct Report<'a> {
+    pub object: &'a HelmRelease,
+    pub status: &'a mut HelmReleaseStatus,
+    pub now: Timestamp,
+}
+
+impl Report<'_> {
+    /// Sets a condition of the current generation.
+    pub fn mark(&mut self, kind: &str, status: Status, reason: &str, message: impl Into<String>) {
+        let generation = self.object.metadata.generation;
+        let condition = conditions::new(kind, status, reason, message, generation, self.now);
+        conditions::set(&mut self.status.conditions, condition);
+    }
+
+    /// Takes a condition away.
+    pub fn unmark(&mut self, kind: &str) {
+        conditions::remove(&mut self.status.conditions, kind);
+    }
+
+    /// Says that work is under way; a stalled object is not stalled any more.
+    pub fn reconciling(&mut self, reason: &str, message: impl Into<String>) {
+        self.unmark(conditions::STALLED);
+        self.mark(conditions::RECONCILING, Status::True, reason, message);
+    }
+
+    /// Says that nothing more is tried until something changes.
+    pub fn stalled(&mut self, reason: &str, message: impl Into<String>) {
+        self.unmark(conditions::RECONCILING);
+        self.mark(conditions::STALLED, Status::True, reason, message);
+    }
+
+    /// Ready=False for something that comes before an action; what is installed stays.
+    pub fn not_ready(&mut self, reason: &str, message: impl Into<String>) {
+        self.mark(conditions::READY, Status::False, reason, message);
+    }
+
+    /// Takes back a Ready that an obstacle before the action had set, now that it is gone.
+    pub fn cleared(&mut self, reasons: &[&str]) {
+        let set = conditions::get(&self.status.conditions, conditions::READY)
+            .is_some_and(|c| reasons.contains(&c.reason.as_str()));
+        if set {
+            self.mark(conditions::READY, Status::Unknown, reasons::PROGRESSING, "reconciliation in progress");
+        }
+    }
+
+    /// Says which action runs and how long it may take.
+    pub fn running(&mut self, action: Action) {
+        let timeout = crate::api::Duration::from(target::timeout(self.object, action.timeout_of()));
+        let message = format!("Running '{}' action with timeout of {timeout}", action.name());
+        self.reconciling(reasons::PROGRESSING, message.clone());
+        if action.kind() == super::decide::ActionType::Release {
+            self.mark(conditions::READY, Status::Unknown, reasons::PROGRESSING, message);
+        }
+    }
+
+    /// Makes Ready of the conditions about actions: the newest generation first, then Remediated, TestSuccess (where
+    /// tests count), Released. A remediated release is not ready.
+    pub fn summarize(&mut self, desired: Option<&Desired>) {
+        let tests_count = target::tests_enabled(self.object) && !target::test_failures_ignored(self.object);
+        if !target::tests_enabled(self.object) {
+            self.unmark(conditions::TEST_SUCCESS);
+        }
+        let priority = |c: &Condition| match c.type_.as_str() {
+            conditions::REMEDIATED => Some(0),
+            conditions::TEST_SUCCESS if tests_count => Some(1),
+            conditions::RELEASED => Some(2),
+            _ => None,
+        };
+        let chosen = self
+            .status
+            .conditions
+            .iter()
+            .filter_map(|c| Some((std::cmp::Reverse(c.observed_generation.unwrap_or(0)), priority(c)?, c)))
+            .min_by_key(|(generation, priority, _)| (*generation, *priority))
+            .map(|(_, _, c)| c.clone());
+        if let Some(chosen) = chosen {
+            let status = match (chosen.type_.as_str(), chosen.status.as_str()) {
+                (conditions::REMEDIATED, _) | (_, "False") => Status::False,
+                (_, "True") => Status::True,
+                _ => Status::Unknown,
+            };
+            if status == Status::True {
+                self.unmark(conditions::STALLED);
+            }
+            self.mark(conditions::READY, status, &chosen.reason, chosen.message);
+        }
+        if let Some(desired) = desired {
+            self.status.observed_post_renderers_digest.clone_from(&desired.post_renderers_digest);
+            self.status.observed_common_metadata_digest.clone_from(&desired.common_metadata_digest);
+        }
+    }
+
+    /// Puts right what conditions of an earlier attempt say about a release that is in sync.
+    pub fn in_sync(&mut self, desired: &Desired) {
+        let Some(current) = history::latest(&self.status.history).cloned() else { return };
+        self.replace_remediated(&current);
+        let released = conditions::get(&self.status.conditions, conditions::RELEASED);
+        let is_ready = conditions::is_true(&self.status.conditions, conditions::READY);
+        if !is_ready || !released.is_some_and(|c| c.status == "True") {
+            let heal = match released.map(|c| c.reason.as_str()) {
+                Some(reasons::INSTALL_FAILED) => Some((reasons::INSTALL_SUCCEEDED, "install")),
+                Some(reasons::UPGRADE_FAILED) => Some((reasons::UPGRADE_SUCCEEDED, "upgrade")),
+                _ => None,
+            };
+            if let Some((reason, verb)) = heal {
+                self.mark(conditions::RELEASED, Status::True, reason, succeeded(verb, &current));
+            }
+        }
+        match target::drift_mode(self.object) {
+            DriftDetectionMode::Enabled | DriftDetectionMode::Warn => {
+                let message = "No drift detected against the cluster state";
+                self.mark(conditions::DRIFTED, Status::False, reasons::NO_DRIFT_DETECTED, message);
+            }
+            DriftDetectionMode::Disabled | DriftDetectionMode::Unknown(_) => {}
+        }
+        self.unmark(conditions::RECONCILING);
+        self.summarize(Some(desired));
+    }
+
+    /// Turns Remediated into Released where what was rolled back to is what is asked for now.
+    pub fn replace_remediated(&mut self, current: &Snapshot) {
+        if !conditions::is_true(&self.status.conditions, conditions::REMEDIATED) {
+            return;
+        }
+        let removed = conditions::remove(&mut self.status.conditions, conditions::REMEDIATED);
+        self.unmark(conditions::RELEASED);
+        let message = succeeded("upgrade", current);
+        self.mark(conditions::RELEASED, Status::True, reasons::UPGRADE_SUCCEEDED, message);
+        let since = removed.map(|c| c.last_transition_time);
+        let released = self.status.conditions.iter_mut().find(|c| c.type_ == conditions::RELEASED);
+        if let (Some(released), Some(since)) = (released, since) {
+            released.last_transition_time = since;
+        }
+    }
+
+    /// Forgets what earlier releases left, before an install or upgrade.
+    pub fn starts(&mut self, action: ReleaseAction) {
+        if action == ReleaseAction::Install {
+            self.status.history.clear();
+        }
+        self.status.last_attempted_release_action = Some(action);
+        self.unmark(conditions::TEST_SUCCESS);
+        self.unmark(conditions::REMEDIATED);
+    }
+
+    /// An install or upgrade that succeeded.
+    pub fn released(&mut self, action: &ReleaseAction) -> Option<Notice> {
+        let current = history::latest(&self.status.history)?.clone();
+        let (reason, verb) = match action {
+            ReleaseAction::Install => (reasons::INSTALL_SUCCEEDED, "install"),
+            _ => (reasons::UPGRADE_SUCCEEDED, "upgrade"),
+        };
+        let message = succeeded(verb, &current);
+        self.mark(conditions::RELEASED, Status::True, reason, message.clone());
+        if target::tests_enabled(self.object) && !history::is_tested(&current) {
+            let (release, chart) = (versioned_release(&current), versioned_chart(&current));
+            let message = format!("Helm release {release} with chart {chart} is awaiting tests");
+            self.mark(conditions::TEST_SUCCESS, Status::Unknown, reasons::AWAITING_TESTS, message);
+        }
+        if target::retry_of(self.object, action).is_some() {
+            self.clear_failures();
+        }
+        Some(notice(false, reason, message, &current))
+    }
+
+    /// An install or upgrade that failed; `counted` where it had written to Helm's storage.
+    pub fn release_failed(
+        &mut self,
+        action: &ReleaseAction,
+        desired: &Desired,
+        app_version: &str,
+        counted: bool,
+        error: &str,
+    ) -> Notice {
+        let (reason, verb) = match action {
+            ReleaseAction::Install => (reasons::INSTALL_FAILED, "install"),
+            _ => (reasons::UPGRADE_FAILED, "upgrade"),
+        };
+        let message = format!(
+            "Helm {verb} failed for release {}/{} with chart {}@{}: {}",
+            release_namespace(self.object),
+            full_release_name(self.object),
+            desired.chart_name,
+            desired.chart_version,
+            error.trim()
+        );
+        self.status.failures += 1;
+        if counted {
+            match action {
+                ReleaseAction::Install => self.status.install_failures += 1,
+                _ => self.status.upgrade_failures += 1,
+            }
+        }
+        self.mark(conditions::RELEASED, Status::False, reason, message.clone());
+        let annotations = annotations(
+            &desired.chart_version,
+            &desired.config_digest,
+            app_version,
+            self.status.last_attempted_revision_digest.as_deref(),
+        );
+        Notice { is_warning: true, reason, message, annotations }
+    }
+
+    /// A pending revision that was marked failed; `error` where that failed.
+    pub fn unlocked(&mut self, pending: &Snapshot, state: &str, error: Option<&str>) -> Notice {
+        let (release, chart) = (versioned_release(pending), versioned_chart(pending));
+        let message = match error {
+            None => format!("Unlocked Helm release {release} with chart {chart} in {state} state"),
+            Some(error) => {
+                self.status.failures += 1;
+                format!("Unlock of Helm release {release} with chart {chart} in {state} state failed: {error}")
+            }
+        };
+        self.mark(conditions::RELEASED, Status::False, reasons::PENDING_RELEASE, message.clone());
+        notice(error.is_some(), reasons::PENDING_RELEASE, message, pending)
+    }
+
+    /// A rollback to `previous`; `error` where it failed.
+    pub fn rolled_back(&mut self, previous: &Snapshot, error: Option<&str>) -> Notice {
+        let (release, chart) = (versioned_release(previous), versioned_chart(previous));
+        let to = format!("Helm rollback to previous release {release} with chart {chart}");
+        self.remediated(reasons::ROLLBACK_SUCCEEDED, reasons::ROLLBACK_FAILED, &to, error, previous)
+    }
+
+    /// An uninstall that a failure caused; `error` where it failed.
+    pub fn uninstalled_as_remediation(&mut self, current: &Snapshot, error: Option<&str>) -> Notice {
+        let (release, chart) = (versioned_release(current), versioned_chart(current));
+        let of = format!("Helm uninstall remediation for release {release} with chart {chart}");
+        self.remediated(reasons::UNINSTALL_SUCCEEDED, reasons::UNINSTALL_FAILED, &of, error, current)
+    }
+
+    fn remediated(
+        &mut self,
+        good: &'static str,
+        bad: &'static str,
+        what: &str,
+        error: Option<&str>,
+        snapshot: &Snapshot,
+    ) -> Notice {
+        let (status, reason, message) = match error {
+            None => (Status::True, good, format!("{what} succeeded")),
+            Some(error) => {
+                self.status.failures += 1;
+                (Status::False, bad, format!("{what} failed: {}", error.trim()))
+            }
+        };
+        self.mark(conditions::REMEDIATED, status, reason, message.clone());
+        notice(error.is_some(), reason, message, snapshot)
+    }
+
+    /// An uninstall that was asked for; `error` where it failed.
+    pub fn uninstalled(&mut self, current: &Snapshot, error: Option<&str>) -> Notice {
+        let (release, chart) = (versioned_release(current), versioned_chart(current));
+        let (reason, message) = match error {
+            None => {
+                self.status.inventory = None;
+                let message = format!("Helm uninstall succeeded for release {release} with chart {chart}");
+                (reasons::UNINSTALL_SUCCEEDED, message)
+            }
+            Some(error) => {
+                self.status.failures += 1;
+                let error = error.trim();
+                let message = format!("Helm uninstall failed for release {release} with chart {chart}: {error}");
+                (reasons::UNINSTALL_FAILED, message)
+            }
+        };
+        self.mark(conditions::RELEASED, Status::False, reason, message.clone());
+        notice(error.is_some(), reason, message, current)
+    }
+
+    /// The chart's tests ran; `error` where one failed.
+    pub fn tested(&mut self, error: Option<&str>) -> Option<Notice> {
+        let current = history::latest(&self.status.history)?.clone();
+        let (release, chart) = (versioned_release(&current), versioned_chart(&current));
+        let Some(error) = error else {
+            let hooks = match current.test_hooks.as_ref().map_or(0, BTreeMap::len) {
+                0 => "no test hooks".to_owned(),
+                1 => "1 test hook completed successfully".to_owned(),
+                n => format!("{n} test hooks completed successfully"),
+            };
+            let message = format!("Helm test succeeded for release {release} with chart {chart}: {hooks}");
+            self.mark(conditions::TEST_SUCCESS, Status::True, reasons::TEST_SUCCEEDED, message.clone());
+            return Some(notice(false, reasons::TEST_SUCCEEDED, message, &current));
+        };
+        let message = format!("Helm test failed for release {release} with chart {chart}: {}", error.trim());
+        self.status.failures += 1;
+        self.mark(conditions::TEST_SUCCESS, Status::False, reasons::TEST_FAILED, message.clone());
+        let counts = active_remediation(self.object, self.status).is_some_and(|r| !r.ignore_test_failures);
+        if history::is_tested(&current) && counts {
+            match self.status.last_attempted_release_action {
+                Some(ReleaseAction::Install) => self.status.install_failures += 1,
+                _ => self.status.upgrade_failures += 1,
+            }
+        }
+        Some(notice(true, reasons::TEST_FAILED, message, &current))
+    }
+
+    /// Starts the counts of failures anew.
+    pub fn clear_failures(&mut self) {
+        self.status.failures = 0;
+        self.status.install_failures = 0;
+        self.status.upgrade_failures = 0;
+    }
+}
+
+/// Writes the message of an install or upgrade that succeeded.
+fn succeeded(verb: &str, current: &Snapshot) -> String {
+    format!("Helm {verb} succeeded for release {} with chart {}", versioned_release(current), versioned_chart(current))
+}
+
+/// Makes an event about a snapshot.
+pub fn notice(is_warning: bool, reason: &'static str, message: String, snapshot: &Snapshot) -> Notice {
+    let annotations = annotations(
+        &snapshot.chart_version,
+        &snapshot.config_digest,
+        snapshot.app_version.as_deref().unwrap_or_default(),
+        snapshot.oci_digest.as_deref(),
+    );
+    Notice { is_warning, reason, message, annotations }
+}
+
+fn annotations(revision: &str, token: &str, app_version: &str, oci_digest: Option<&str>) -> BTreeMap<String, String> {
+    [("revision", revision), ("token", token), ("app-version", app_version), ("oci-digest", oci_digest.unwrap_or(""))]
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| (format!("{HELM_EVENT_PREFIX}{key}"), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! Whose changes start a HelmRelease's run: its chart's, its dependencies'.
+
+use std::sync::Arc;
+
+use kube::{ResourceExt, runtime::reflector::ObjectRef};
+
+use super::{chart_object, observe::is_ready};
+use crate::{
+    api::{
+        HelmChart, HelmRelease, conditions,
+        helm_release::ChartReferenceKind,
+        meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+    },
+    reconcile::watched::{Change, Watched},
+};
+
+/// Starts the releases of a HelmChart that has another artifact, or says something else about why it has none.
+pub fn on_chart_change(releases: &Watched<HelmRelease>, change: &Change<HelmChart>) {
+    if standing(change.before.as_ref()) == standing(change.after.as_ref()) {
+        return;
+    }
+    let Some(chart) = change.after.as_ref().or(change.before.as_ref()) else { return };
+    let (namespace, name) = (chart.namespace().unwrap_or_default(), chart.name_any());
+    // A chart made for a release says for which; others are found by their references.
+    if let (Some(owner), Some(owners)) =
+        (chart.labels().get(HELM_RELEASE_NAME), chart.labels().get(HELM_RELEASE_NAMESPACE))
+        && let Some(owner) = releases.find(owners, owner)
+        && chart_object::reference(&owner).is_some_and(|of| of == (namespace.clone(), name.clone()))
+    {
+        releases.trigger(ObjectRef::from_obj(owner.as_ref()));
+        return;
+    }
+    for release in releases.all() {
+        let refers = release.spec.chart_ref.as_ref().is_some_and(|reference| {
+            reference.kind == ChartReferenceKind::HelmChart
+                && reference.name == name
+                && reference.namespace.clone().or_else(|| release.namespace()).as_deref() == Some(&namespace)
+        });
+        if refers {
+            releases.trigger(ObjectRef::from_obj(release.as_ref()));
+        }
+    }
+}
+
+type Standing = (Option<i64>, Option<(String, String)>, Option<(String, String)>, bool);
+
+fn standing(chart: Option<&Arc<HelmChart>>) -> Option<Standing> {
+    let chart = chart?;
+    let status = chart.status.clone().unwrap_or_default();
+    let told = conditions::get(&status.conditions, conditions::READY);
+    let is_current = Some(status.observed_generation) == chart.metadata.generation;
+    Some((
+        chart.metadata.generation,
+        status.artifact.map(|artifact| (artifact.revision, artifact.digest)),
+        told.filter(|_| !is_current).map(|c| (c.status.clone(), c.message.clone())),
+        is_current,
+    ))
+}
+
+/// Starts the releases that depend on one that has become ready.
+pub fn on_dependency_change(releases: &Watched<HelmRelease>, change: &Change<HelmRelease>) {
+    let was_ready = change.before.as_ref().is_some_and(|before| is_ready(before));
+    let Some(dependency) = change.after.as_ref().filter(|after| is_ready(after) && !was_ready) else { return };
+    let (namespace, name) = (dependency.namespace().unwrap_or_default(), dependency.name_any());
+    for release in releases.all() {
+        let depends = release.spec.depends_on.iter().any(|on| {
+            on.name == name && on.namespace.clone().or_else(|| release.namespace()).as_deref() == Some(&namespace)
+        });
+        if depends {
+            releases.trigger(ObjectRef::from_obj(release.as_ref()));
+        }
+    }
+}
