@@ -170,6 +170,7 @@ fn config(args: Args) -> Result<Config, UsageError> {
     Ok(Config {
         environment,
         namespace: args.namespace.or_else(|| variable("RUNTIME_NAMESPACE")).unwrap_or_else(|| "flux-system".to_owned()),
+        instance: variable("HOSTNAME").unwrap_or_else(|| "bowline".to_owned()),
         kubeconfig: args.kubeconfig.or_else(|| variable("KUBECONFIG").map(PathBuf::from)),
         concurrent: args.concurrent.into(),
         watch_all_namespaces: args.watch_all_namespaces,

@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, future::Future, path::PathBuf, sync::Arc};
 
-use kube::{Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +15,7 @@ use crate::{
         environment::{self, Environments, triggers as environment_triggers},
         release::{Charts, Releases, memory::Memory, memory::Seen, triggers as release_triggers},
         shell::{self, Reconciler, Shell},
-        source::{
-            Sources, git_repository::GitRepositories, helm_chart::HelmCharts, helm_repository::HelmRepositories,
-            secrets::Secrets,
-        },
+        source::{Sources, git_repository::GitRepositories, secrets::Secrets},
         watched::{Scope, Watchable, Watched},
     },
     source::{git::Git, server, store::ArtifactStore},
@@ -153,12 +150,6 @@ fn start(
     let sources = Sources { store: store.clone(), secrets, events: events.reporting_as("source-controller") };
     let git = Git::new(std::env::current_exe().map_err(Error::Program)?, git_environment());
     let git_repositories = GitRepositories { sources: sources.clone(), git };
-    let helm_repositories = HelmRepositories { sources: sources.clone() };
-    let helm_charts = HelmCharts {
-        sources,
-        git_repositories: kinds.git_repositories.clone(),
-        helm_repositories: kinds.helm_repositories.clone(),
-    };
     let (owned, drifts) = OwnedObjects::new(client.clone(), environment::ownership(&[]));
     let source_changes = Arc::new(environment_triggers::SourceChanges::default());
     let environments = Environments {
@@ -190,8 +181,6 @@ fn start(
         memory.watch(&client, namespace.as_deref(), |key| watched.trigger(key), end).await;
     });
     spawn(controllers, git_repositories, &kinds.git_repositories, shell);
-    spawn(controllers, helm_repositories, &kinds.helm_repositories, shell);
-    spawn(controllers, helm_charts, &kinds.helm_charts, shell);
     spawn(controllers, environments, &kinds.kustomizations, shell);
     spawn(controllers, releases, &kinds.helm_releases, shell);
     Ok(())
@@ -212,15 +201,9 @@ fn git_environment() -> Vec<(OsString, OsString)> {
 
 /// Says who hears of whose changes.
 fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChanges>) {
-    let (charts, kustomizations, changes) =
-        (kinds.helm_charts.clone(), kinds.kustomizations.clone(), source_changes.clone());
+    let (kustomizations, changes) = (kinds.kustomizations.clone(), source_changes.clone());
     kinds.git_repositories.listen(move |change| {
         environment_triggers::on_source_change(&kustomizations, &changes, change);
-        crate::reconcile::source::helm_chart::on_source_change(&charts, change);
-    });
-    let charts = kinds.helm_charts.clone();
-    kinds.helm_repositories.listen(move |change| {
-        crate::reconcile::source::helm_chart::on_source_change(&charts, change);
     });
     let releases = kinds.helm_releases.clone();
     kinds.helm_charts.listen(move |change| release_triggers::on_chart_change(&releases, change));

@@ -21,6 +21,8 @@ pub struct Config {
     pub environment: Option<Environment>,
     /// The daemon's own namespace.
     pub namespace: String,
+    /// The host's or pod's name, which events carry.
+    pub instance: String,
     pub kubeconfig: Option<PathBuf>,
     pub concurrent: usize,
     pub watch_all_namespaces: bool,
