@@ -158,6 +158,15 @@ fn render_noting(
     Ok(Rendered { hooks, manifests, crds, notes, node, notices: Vec::new() })
 }
 
+/// Returns the definitions in the `crds/` folders of a chart and of the dependencies that the values enable. They are
+/// applied before anything is rendered.
+pub fn crds(chart: &Arc<Chart>, values: &JsonMap<String, serde_json::Value>) -> Result<Vec<Crd>, TypeMismatch> {
+    let node = Node::resolve(chart, &shared(values), &mut Vec::new())?;
+    let mut crds = Vec::new();
+    collect_crds(&node, node.name(), &mut crds);
+    Ok(crds)
+}
+
 /// Takes the notes out of the rendered files: those of the chart, and of its dependencies where they are asked for.
 fn take_notes(files: &mut BTreeMap<String, Vec<u8>>, chart: &str, all: bool) -> String {
     let own = format!("{chart}/templates/NOTES.txt");

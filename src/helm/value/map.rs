@@ -155,7 +155,9 @@ impl Map {
 
     /// Returns the values in byte order of their keys.
     pub fn values(&self) -> Vec<Value> {
-        self.cell.as_ref().map_or_else(Vec::new, |cell| cell.0.borrow().iter().map(|(_, value)| value.clone()).collect())
+        self.cell
+            .as_ref()
+            .map_or_else(Vec::new, |cell| cell.0.borrow().iter().map(|(_, value)| value.clone()).collect())
     }
 
     /// Returns a copy of the entries in byte order of the keys, safe to walk while the map changes.
