@@ -1,6 +1,12 @@
 //! JSON as Go's encoding/json writes and reads it.
 
+mod parse;
+
+use std::fmt::Write;
+
 use serde_json::Value;
+
+pub use parse::{Error, MAX_DEPTH, parse, parse_array, parse_object};
 
 /// Which characters are written as `\u` escapes, beyond those that JSON demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +53,16 @@ fn special(n: f64) -> Option<String> {
     }
 }
 
+/// The fewest digits of a positive number that read back the same, and the exponent of the first. Of two equally near
+/// texts it is the even one, as in Go; Rust's own formatting takes the larger.
+pub fn shortest_digits(n: f64) -> (String, i32) {
+    let (_, digits, exponent) = shortest(n);
+    (digits, exponent)
+}
+
 /// Sign, digits and the exponent of the first digit.
 type Parts = (bool, String, i32);
 
-/// The fewest digits that read back the same; of two equally near ones the even, as in Go.
 fn shortest(n: f64) -> Parts {
     parts(zmij::Buffer::new().format_finite(n))
 }
@@ -73,10 +85,10 @@ fn parts(text: &str) -> Parts {
 }
 
 fn general((negative, digits, exponent): Parts) -> String {
-    if !(-4..6).contains(&exponent) {
-        exponential(negative, &digits, exponent)
-    } else {
+    if (-4..6).contains(&exponent) {
         positional(negative, &digits, exponent)
+    } else {
+        exponential(negative, &digits, exponent)
     }
 }
 
@@ -122,7 +134,7 @@ pub fn replace_invalid(bytes: Vec<u8>) -> String {
 /// Writes a tree on one line.
 pub fn to_text(value: &Value, escape: Escape) -> String {
     let mut out = String::new();
-    write(&mut out, value, escape);
+    write_compact(&mut out, value, escape);
     out
 }
 
@@ -133,13 +145,13 @@ pub fn to_indented_text(value: &Value, indent: &str, escape: Escape) -> String {
     out
 }
 
-fn write(out: &mut String, value: &Value, escape: Escape) {
+fn write_compact(out: &mut String, value: &Value, escape: Escape) {
     match value {
         Value::Array(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {
                 out.push_str(if i > 0 { "," } else { "" });
-                write(out, item, escape);
+                write_compact(out, item, escape);
             }
             out.push(']');
         }
@@ -149,7 +161,7 @@ fn write(out: &mut String, value: &Value, escape: Escape) {
                 out.push_str(if i > 0 { "," } else { "" });
                 write_string(out, key, escape);
                 out.push(':');
-                write(out, item, escape);
+                write_compact(out, item, escape);
             }
             out.push('}');
         }
@@ -185,7 +197,7 @@ fn write_indented(out: &mut String, value: &Value, escape: Escape, indent: &str,
             line(out, depth);
             out.push('}');
         }
-        _ => write(out, value, escape),
+        _ => write_compact(out, value, escape),
     }
 }
 
@@ -221,7 +233,8 @@ pub fn write_string(out: &mut String, text: &str, escape: Escape) {
         out.push_str(&text[done..at]);
         done = at + c.len_utf8();
         if short.is_empty() {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            // Writing to a String does not fail.
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push_str(short);
         }

@@ -15,6 +15,7 @@ mod print;
 pub mod quote;
 mod release;
 mod text;
+mod yaml;
 
 use std::borrow::Cow;
 use std::rc::Rc;

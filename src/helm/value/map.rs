@@ -165,6 +165,14 @@ impl Map {
         self.cell.as_ref().map_or_else(Vec::new, |cell| cell.0.borrow().clone())
     }
 
+    /// Calls `read` with the entries in byte order without copying; `read` must not change this map.
+    pub fn with_entries<T>(&self, read: impl FnOnce(&[(Str, Value)]) -> T) -> T {
+        match &self.cell {
+            Some(cell) => read(&cell.0.borrow()),
+            None => read(&[]),
+        }
+    }
+
     /// Calls `visit` on each entry in byte order without copying; `visit` must not change this map.
     pub fn try_each<E>(&self, mut visit: impl FnMut(&Str, &Value) -> Result<(), E>) -> Result<(), E> {
         let Some(cell) = &self.cell else { return Ok(()) };

@@ -32,7 +32,10 @@ pub fn format_float(out: &mut Vec<u8>, value: f64, format: FloatFormat, precisio
     let value = value.abs();
     match (format, precision) {
         (FloatFormat::Fixed, Some(precision)) => write_to(out, format_args!("{value:.precision$}")),
-        (FloatFormat::Fixed, None) => write_to(out, format_args!("{value}")),
+        (FloatFormat::Fixed, None) => {
+            let decimal = Decimal::of(value, None);
+            fixed(out, &decimal.digits, decimal.exponent + 1);
+        }
         (FloatFormat::Exponent, precision) => exponent(out, &Decimal::of(value, precision)),
         (FloatFormat::General, precision) => {
             let decimal = Decimal::of(value, precision.map(|p| p.max(1) - 1));
@@ -55,10 +58,11 @@ struct Decimal {
 impl Decimal {
     /// Takes the digits of a positive number, the fewest that identify it or `fraction` after the first.
     fn of(value: f64, fraction: Option<usize>) -> Self {
-        let text = match fraction {
-            Some(fraction) => format!("{value:.fraction$e}"),
-            None => format!("{value:e}"),
+        let Some(fraction) = fraction else {
+            let (digits, exponent) = crate::json::shortest_digits(value);
+            return Self { digits: digits.into_bytes(), exponent };
         };
+        let text = format!("{value:.fraction$e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         Self {
             digits: mantissa.bytes().filter(u8::is_ascii_digit).collect(),

@@ -22,6 +22,9 @@ const MAX_SIMPLE_KEY: usize = 128;
 /// Characters of JSON up to which go-yaml reads a key.
 const MAX_JSON_KEY: usize = 1024;
 
+/// How many bytes one tree may become; trees that hold one another repeatedly grow exponentially.
+pub const MAX_EMITTED: usize = 64 << 20;
+
 pub(super) type Result = std::result::Result<(), Error>;
 
 /// A tree that can be written as YAML.
@@ -93,6 +96,7 @@ fn without_last_break(out: &mut Vec<u8>, pad: usize, write: impl FnOnce(&mut Vec
 }
 
 fn document<T: Emit + ?Sized>(tree: &T, way: Way, pad: usize, out: &mut Vec<u8>) -> Result {
+    let limit = out.len() + MAX_EMITTED;
     let mut emitter = Emitter {
         out,
         way,
@@ -100,6 +104,7 @@ fn document<T: Emit + ?Sized>(tree: &T, way: Way, pad: usize, out: &mut Vec<u8>)
         column: 0,
         indent: None,
         place: Place::Root,
+        limit,
         after_blank: true,
         in_indentation: true,
         depth: 0,
@@ -131,6 +136,8 @@ pub struct Emitter<'o> {
     /// Columns of the current level, none outside of all.
     indent: Option<usize>,
     place: Place,
+    /// Bytes that `out` may hold at the end.
+    limit: usize,
     /// Whether the last character was a blank that separates.
     after_blank: bool,
     /// Whether the line holds nothing but indentation and indicators.
@@ -229,6 +236,7 @@ impl Emitter<'_> {
             self.indicator(b"-");
             self.in_indentation = in_indentation;
             self.place = Place::Item;
+            self.check_size()?;
             item.emit(self)?;
         }
         self.close(outer);
@@ -251,9 +259,17 @@ impl Emitter<'_> {
             self.start_line();
             self.key(key)?;
             self.place = Place::Value;
+            self.check_size()?;
             value.emit(self)?;
         }
         self.close(outer);
+        Ok(())
+    }
+
+    fn check_size(&self) -> Result {
+        if self.out.len() > self.limit {
+            return Err(Error::unplaced(format!("exceeded max size of {MAX_EMITTED}")));
+        }
         Ok(())
     }
 
@@ -383,7 +399,7 @@ fn whole_in_json(n: f64) -> Option<String> {
 /// The text of a float that is an integer of 64 bits.
 fn whole(n: f64) -> Option<String> {
     const TWO_63: f64 = 9_223_372_036_854_775_808.0;
-    if n != n.trunc() {
+    if n.fract() != 0.0 {
         None
     } else if (-TWO_63..TWO_63).contains(&n) {
         Some((n as i64).to_string())

@@ -30,6 +30,9 @@ pub enum Error {
     /// A number that JSON cannot hold.
     #[error("json: unsupported value: {0}")]
     Number(&'static str),
+    /// A value that JSON cannot hold, in the words of who found it.
+    #[error("{0}")]
+    Json(String),
 }
 
 impl Error {

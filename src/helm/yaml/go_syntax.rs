@@ -9,7 +9,7 @@ use super::leaf::{is_merge, typed};
 use super::parser::{Node, Shape};
 use super::resolve::Scalar;
 use crate::json::float_text_general;
-use crate::quote::quote;
+use crate::value::quote::quoted;
 
 /// A node as go-yaml v2 decodes it into an untyped place.
 #[derive(Debug, PartialEq)]
@@ -112,7 +112,7 @@ impl GoValue {
             GoValue::Float(n) => f.write_str(&float_text_general(*n)),
             GoValue::Int(n) => write!(f, "{n}"),
             GoValue::Uint(n) => write!(f, "{n:#x}"),
-            GoValue::Str(text) => f.write_str(&quote(&String::from_utf8_lossy(text))),
+            GoValue::Str(text) => f.write_str(&quoted(text)),
             GoValue::List(items) => {
                 f.write_str("[]interface {}{")?;
                 for (i, item) in items.iter().enumerate() {

@@ -61,7 +61,7 @@ fn decode_base64(text: &[u8]) -> Result<Vec<u8>> {
 
 /// A float as JSON's text gives it back: whole numbers become integers where they fit.
 pub(super) fn number(n: f64) -> Option<Value> {
-    if n == n.trunc() && n.abs() < 1e21 && !(n == 0.0 && n.is_sign_negative()) {
+    if n.fract() == 0.0 && n.abs() < 1e21 && !(n == 0.0 && n.is_sign_negative()) {
         let text = float_text(n);
         if let Ok(whole) = text.parse::<i64>() {
             return Some(whole.into());

@@ -44,7 +44,7 @@ pub fn manifests(text: &[u8]) -> Vec<Manifest> {
                 if let Some((line, value)) = read(part, line) {
                     manifests.push(Manifest { number, line, value });
                 }
-                line += part.iter().filter(|&&b| b == b'\n').count() + 1;
+                line += part.split(|&b| b == b'\n').count();
             }
             Err(separator) => {
                 let separator = String::from_utf8_lossy(separator.trim_ascii());
@@ -310,13 +310,11 @@ impl Decoder<'_, '_> {
                 self.odd_numbers = true;
                 odd_number(n)
             }),
-            Scalar::Timestamp => match Timestamp::parse(&bytes).and_then(|timestamp| timestamp.json()) {
-                Some(text) => Value::String(text),
-                None => {
-                    let line = self.line(at);
-                    return Err(Error::at(line, "timezone hour outside of range [0,23]"));
-                }
-            },
+            Scalar::Timestamp => {
+                let text = Timestamp::parse(&bytes).and_then(|timestamp| timestamp.json());
+                let line = self.line(at);
+                Value::String(text.ok_or_else(|| Error::at(line, "timezone hour outside of range [0,23]"))?)
+            }
             Scalar::Str => {
                 self.budget.text(bytes.len())?;
                 Value::String(replace_invalid(bytes.into_owned()))

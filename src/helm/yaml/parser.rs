@@ -31,6 +31,9 @@ pub(super) struct Node<'a> {
     pub(super) text: Cow<'a, [u8]>,
 }
 
+/// A node's anchor and tag.
+type Properties<'a> = (Option<&'a [u8]>, Option<Box<str>>);
+
 /// One document's nodes: each node is followed by what it holds, a mapping by keys and values in turn.
 #[derive(Debug)]
 pub(super) struct Tree<'a> {
@@ -260,7 +263,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Takes a node's anchor and tag, in either order.
-    fn properties(&mut self, start: Mark) -> Result<(Option<&'a [u8]>, Option<Box<str>>)> {
+    fn properties(&mut self, start: Mark) -> Result<Properties<'a>> {
         let (mut anchor, mut tag) = (None, None);
         let mut tag_place = start;
         loop {

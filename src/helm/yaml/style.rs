@@ -272,7 +272,7 @@ fn write_escape(out: &mut Emitter<'_>, c: char) {
     match code {
         _ if !short.is_empty() => out.raw(short.as_bytes()),
         ..=0xFF => out.raw(format!("\\x{code:02X}").as_bytes()),
-        ..=0xFFFF => out.raw(format!("\\u{code:04X}").as_bytes()),
+        0x100..=0xFFFF => out.raw(format!("\\u{code:04X}").as_bytes()),
         _ => out.raw(format!("\\U{code:08X}").as_bytes()),
     }
 }
