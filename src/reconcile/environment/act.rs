@@ -373,6 +373,6 @@ fn refused(manifest: &Manifest, error: &ApplyError) -> Refused {
         id: id.clone(),
         fault: Fault { place: manifest.place.clone(), message },
         may_pass: matches!(error, ApplyError::Kind { .. })
-            || error.status().is_some_and(|status| matches!(status.code, 404 | 409 | 429 | 500..)),
+            || error.status().is_some_and(|status| matches!(status.code, 404 | 409 | 429 | 502..)),
     }
 }

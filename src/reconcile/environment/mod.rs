@@ -511,7 +511,12 @@ impl Environments {
                 Next::Interval(work.times.interval)
             }
             Err(ending) => {
-                report.remember(&work.attempt(), ending.reason);
+                // A retry after the backoff that ends alike is no news, and not worth a write.
+                let text = format!("{}: {}", ending.reason, ending.message);
+                let told = self.memory.with(owner, |known| known.told.as_ref() == Some(&text));
+                if !told || !ending.may_pass {
+                    report.remember(&work.attempt(), ending.reason);
+                }
                 let (artifact, times) = (work.artifact.clone(), work.times);
                 self.failed(run, owner, &artifact, &times, ending, progress)
             }
