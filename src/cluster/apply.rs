@@ -180,7 +180,7 @@ impl ApplyError {
     pub fn is_outage(&self) -> bool {
         match self {
             ApplyError::Refused { source, .. } | ApplyError::Kind { source: DiscoveryError::Fetch(source), .. } => {
-                status_of(source).is_none_or(|status| status.code >= 500 && status.code != 500)
+                status_of(source).is_none_or(|status| status.code > 500)
             }
             _ => false,
         }

@@ -1,7 +1,7 @@
 //! Which kinds the cluster serves: aggregated discovery in two requests, kept and shared.
 //!
 //! A known kind is answered from memory for ever, since kinds rarely change their path. An unknown one asks the API
-//! server again, though not more often than [`UNKNOWN_INTERVAL`]; a change of any CustomResourceDefinition marks what
+//! server again, though not more often than [`UNKNOWN_INTERVAL`]; a change of any custom resource definition marks what
 //! is kept as stale.
 
 use std::{

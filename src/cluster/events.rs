@@ -110,6 +110,7 @@ impl EventRecorder {
     }
 
     /// Returns a recorder that reports as another controller.
+    #[must_use]
     pub fn reporting_as(&self, component: &'static str) -> Self {
         Self { component, ..self.clone() }
     }

@@ -149,11 +149,11 @@ async fn list_page(client: &Client, collection: &Collection, token: &str) -> Res
     let mut uri = format!("{}?limit={PAGE}", collection.path);
     for (key, value) in [("labelSelector", &collection.labels), ("fieldSelector", &collection.fields)] {
         if !value.is_empty() {
-            uri.push_str(&format!("&{key}={}", encode(value)));
+            uri.extend(["&", key, "=", &encode(value)]);
         }
     }
     if !token.is_empty() {
-        uri.push_str(&format!("&continue={}", encode(token)));
+        uri.extend(["&continue=", &encode(token)]);
     } else if collection.cached {
         uri.push_str("&resourceVersion=0");
     }

@@ -104,9 +104,9 @@ fn list(unready: &[Unready]) -> String {
     let short: Vec<_> = unready.iter().map(|one| format!("{} status: '{}'", one.id, one.health.status)).collect();
     let mut text = format!("[{}]", short.join(", "));
     for one in unready.iter().filter(|one| !one.health.message.is_empty()).take(EXPLAINED) {
-        text.push_str(&format!("\n{}: {}", one.id, one.health.message));
+        text.extend(["\n", &one.id.to_string(), ": ", &one.health.message]);
         for detail in &one.details {
-            text.push_str(&format!("; {detail}"));
+            text.extend(["; ", detail]);
         }
     }
     text
@@ -359,7 +359,7 @@ impl Board {
     /// Pods that cannot be scheduled fail by the clock, with no event that says so.
     fn next_look(&self) -> Duration {
         let by_clock = self.states.values().any(|(_, health)| health.reason == "PodNotScheduled");
-        if by_clock { Duration::from_secs(1) } else { Duration::from_secs(3600) }
+        if by_clock { Duration::from_secs(1) } else { Duration::from_hours(1) }
     }
 
     fn look_again(&mut self) {

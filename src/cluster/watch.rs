@@ -372,7 +372,7 @@ fn see(tree: &Value, ownership: &Ownership) -> Seen {
     }
 }
 
-/// Names an object of a metadata watch, whose own kind is PartialObjectMetadata.
+/// Names an object of a metadata watch, whose own kind is `PartialObjectMetadata`.
 fn id_in(kind: &ServedKind, tree: &Value) -> Option<ObjectId> {
     Some(ObjectId {
         group: kind.api.group.clone(),

@@ -34,9 +34,9 @@ use crate::{
 /// Objects of one place in the order that are written side by side.
 const SIDE_BY_SIDE: usize = 8;
 /// How long definitions and classes may take to become ready (Flux: 60 s).
-const STAGE_TIMEOUT: Duration = Duration::from_secs(60);
+const STAGE_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long one object may take, its replacement included.
-const OBJECT_TIMEOUT: Duration = Duration::from_secs(120);
+const OBJECT_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// An object that is as it should be now.
 #[derive(Clone, Debug)]
@@ -148,9 +148,10 @@ impl Pass<'_> {
 
     async fn apply_one(&self, manifest: &Manifest) -> Result<(ObjectId, Settled), ApplyError> {
         let target = Target::of(self.discovery, &manifest.object).await?;
-        let before = match is_left_alone(&manifest.object) {
-            true => Before::LeftAlone,
-            false => self.before(&target, &manifest.object).await?,
+        let before = if is_left_alone(&manifest.object) {
+            Before::LeftAlone
+        } else {
+            self.before(&target, &manifest.object).await?
         };
         let settled = |change, live| (target.id.clone(), Settled { kind: target.kind.clone(), change, live });
         let fingerprint = match before {
@@ -367,7 +368,7 @@ fn refused(manifest: &Manifest, error: &ApplyError) -> Refused {
     let mut message = error.to_string();
     let fields = error.fields();
     if error.is_immutable() && !fields.is_empty() && fields.iter().any(|field| !message.contains(*field)) {
-        message.push_str(&format!(" ({})", fields.join(", ")));
+        message.extend([" (", &fields.join(", "), ")"]);
     }
     Refused {
         id: id.clone(),

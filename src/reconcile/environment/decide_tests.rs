@@ -33,7 +33,7 @@ fn new_inputs_and_requests_apply_all_and_no_change_applies_nothing() {
     let (same, revision, generation) = (inputs("a", 1), inputs("b", 1), inputs("a", 2));
     let none = ids(&[]);
     let drift = ids(&["d"]);
-    let rows: [(&str, &Inputs, Option<&LastRun>, &BTreeSet<ObjectId>, bool, bool, Plan); 12] = [
+    let rows = [
         ("first run", &same, None, &none, false, false, Plan::All),
         ("new revision", &revision, Some(&good), &none, false, false, Plan::All),
         ("new generation", &generation, Some(&good), &none, false, false, Plan::All),

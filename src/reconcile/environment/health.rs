@@ -87,15 +87,16 @@ impl Environments {
         progress: &str,
     ) -> Result<(), WaitError> {
         let object = run.object.clone();
-        let labels = match object.spec.wait {
-            true => format!(
+        let labels = if object.spec.wait {
+            format!(
                 "{}={},{}={}",
                 meta::KUSTOMIZATION_NAME,
                 pass.owner.name,
                 meta::KUSTOMIZATION_NAMESPACE,
                 pass.owner.namespace
-            ),
-            false => String::new(),
+            )
+        } else {
+            String::new()
         };
         let options = WaitOptions {
             ready: Ready::Objects(JobRule::Completed),

@@ -159,16 +159,13 @@ fn take(folder: &mut Folder, seen: &mut SeenAt, place: &Place, tree: Value, dept
         Ok(None) => {
             // `check` found apiVersion, kind and name.
             let Some(id) = ObjectId::of(&tree) else { return };
-            match seen.get(&id) {
-                Some(first) => {
-                    let message = format!("{id} is already defined in {first}");
-                    folder.faults.push(Fault { place: place.clone(), message });
-                }
-                None => {
-                    seen.insert(id.clone(), place.clone());
-                    folder.manifests.push(Manifest { place: place.clone(), id, object: tree });
-                }
+            if let Some(first) = seen.get(&id) {
+                let message = format!("{id} is already defined in {first}");
+                folder.faults.push(Fault { place: place.clone(), message });
+                return;
             }
+            seen.insert(id.clone(), place.clone());
+            folder.manifests.push(Manifest { place: place.clone(), id, object: tree });
         }
         Err(message) => folder.faults.push(Fault { place: place.clone(), message }),
     }

@@ -54,7 +54,10 @@ use crate::{
         request::ServedKind,
         watch::{OwnedObjects, Owner, Ownership},
     },
-    source::{archive::clean_path, store::ArtifactStore},
+    source::{
+        archive::{clean_path, hex},
+        store::ArtifactStore,
+    },
     telemetry::chain,
 };
 
@@ -420,14 +423,13 @@ impl Environments {
         let applied = pass.apply(&chosen).await;
         let is_incomplete = !work.folder.faults.is_empty() || applied.outage.is_some();
         let stale = decide::stale(before, &wanted, is_incomplete);
-        let gone = match pass.object.spec.prune && !pass.shutdown.is_cancelled() {
-            true => pass.prune(stale).await,
-            false => {
-                for (id, _) in &stale {
-                    pass.owned.forget_object(pass.owner, id);
-                }
-                Gone::default()
+        let gone = if pass.object.spec.prune && !pass.shutdown.is_cancelled() {
+            pass.prune(stale).await
+        } else {
+            for (id, _) in &stale {
+                pass.owned.forget_object(pass.owner, id);
             }
+            Gone::default()
         };
         let inventory = new_inventory(&applied, &gone, before, &wanted, is_incomplete);
         // Kinds whose definitions came with this run are known only now.
@@ -625,8 +627,7 @@ fn digest(folder: &Folder) -> String {
         hash.update(manifest.object.to_string());
         hash.update(b"\n");
     }
-    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    format!("sha256:{}", hex(&hash.finalize()))
 }
 
 /// The ids under which an object may be known: an object of the cluster may carry a namespace in its manifest.
