@@ -15,7 +15,13 @@ use crate::{
         environment::{self, Environments, triggers as environment_triggers},
         release::{Charts, Releases, memory::Memory, memory::Seen, triggers as release_triggers},
         shell::{self, Reconciler, Shell},
-        source::{Sources, git_repository::GitRepositories, secrets::Secrets},
+        source::{
+            Sources,
+            git_repository::GitRepositories,
+            helm_chart::{self, HelmCharts},
+            helm_repository::{HelmRepositories, Indexes},
+            secrets::Secrets,
+        },
         watched::{Scope, Watchable, Watched},
     },
     source::{git::Git, server, store::ArtifactStore},
@@ -150,6 +156,14 @@ fn start(
     let sources = Sources { store: store.clone(), secrets, events: events.reporting_as("source-controller") };
     let git = Git::new(std::env::current_exe().map_err(Error::Program)?, git_environment());
     let git_repositories = GitRepositories { sources: sources.clone(), git };
+    let indexes = Arc::new(Indexes::default());
+    let helm_repositories = HelmRepositories { sources: sources.clone(), indexes: indexes.clone() };
+    let helm_charts = HelmCharts {
+        sources: sources.clone(),
+        indexes,
+        git_repositories: kinds.git_repositories.clone(),
+        helm_repositories: kinds.helm_repositories.clone(),
+    };
     let (owned, drifts) = OwnedObjects::new(client.clone(), environment::ownership(&[]));
     let source_changes = Arc::new(environment_triggers::SourceChanges::default());
     let environments = Environments {
@@ -181,6 +195,8 @@ fn start(
         memory.watch(&client, namespace.as_deref(), |key| watched.trigger(key), end).await;
     });
     spawn(controllers, git_repositories, &kinds.git_repositories, shell);
+    spawn(controllers, helm_repositories, &kinds.helm_repositories, shell);
+    spawn(controllers, helm_charts, &kinds.helm_charts, shell);
     spawn(controllers, environments, &kinds.kustomizations, shell);
     spawn(controllers, releases, &kinds.helm_releases, shell);
     Ok(())
@@ -205,6 +221,7 @@ fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChang
     kinds.git_repositories.listen(move |change| {
         environment_triggers::on_source_change(&kustomizations, &changes, change);
     });
+    helm_chart::follow_sources(&kinds.git_repositories, &kinds.helm_repositories, &kinds.helm_charts);
     let releases = kinds.helm_releases.clone();
     kinds.helm_charts.listen(move |change| release_triggers::on_chart_change(&releases, change));
     let releases = Arc::downgrade(&kinds.helm_releases);

@@ -85,11 +85,11 @@ impl Build {
     /// Says what was done, in Flux's words.
     pub fn summary(&self) -> String {
         let action = if self.is_packaged { "packaged" } else { "pulled" };
-        let mut text = format!("{action} '{}' chart with version '{}'", self.name, self.version);
-        if !self.values_files.is_empty() {
-            text.push_str(&format!(" and merged values files [{}]", self.values_files.join(" ")));
+        let chart = format!("{action} '{}' chart with version '{}'", self.name, self.version);
+        if self.values_files.is_empty() {
+            return chart;
         }
-        text
+        format!("{chart} and merged values files [{}]", self.values_files.join(" "))
     }
 }
 
@@ -283,11 +283,14 @@ fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<Chart, String> {
     Chart::from_files(buffered.collect()).map_err(|error| error.to_string())
 }
 
+/// Values, and the files that they are of.
+type Merged = (Map<String, Value>, Vec<String>);
+
 /// Merges the values files; none when there are none that change anything, else the values and which files they are of.
 fn merge<'a>(
     options: &Options,
     read: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Option<(Map<String, Value>, Vec<String>)>, String> {
+) -> Result<Option<Merged>, String> {
     let wanted = options.effective_values_files();
     if wanted.is_empty() {
         return Ok(None);
@@ -396,7 +399,7 @@ fn climb(folder: &str, relative: &str) -> Option<String> {
 fn finish(
     files: &mut BTreeMap<String, Vec<u8>>,
     version: &str,
-    merged: Option<(Map<String, Value>, Vec<String>)>,
+    merged: Option<Merged>,
     options: &Options,
 ) -> Result<(Vec<String>, Vec<u8>), BuildError> {
     let package = |text: String| BuildError::Package(text);

@@ -277,10 +277,11 @@ fn split(text: &str) -> Option<(&str, Vec<&str>, &str)> {
             if depth < indent || indent == 0 {
                 break;
             }
-            if depth == indent && !content.starts_with('-') {
-                if let Some(open) = open.replace(at) {
-                    entries.push(&body[open..at]);
-                }
+            if depth == indent
+                && !content.starts_with('-')
+                && let Some(open) = open.replace(at)
+            {
+                entries.push(&body[open..at]);
             }
         }
         at += line.len();

@@ -253,8 +253,8 @@ fn obstacle(error: BuildError) -> Obstacle {
 
 /// Has the charts of a source reconciled whenever the source's artifact changes or the source appears.
 pub fn follow_sources(
-    git_repositories: &mut Watched<GitRepository>,
-    helm_repositories: &mut Watched<HelmRepository>,
+    git_repositories: &Watched<GitRepository>,
+    helm_repositories: &Watched<HelmRepository>,
     charts: &Arc<Watched<HelmChart>>,
 ) {
     let followers = charts.clone();

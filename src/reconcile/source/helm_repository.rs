@@ -1,4 +1,4 @@
-//! HelmRepository: an index of charts, kept for the HelmCharts that use it.
+//! HelmRepository: an index of charts, kept for the charts that use it.
 //!
 //! A repository of type `oci` is a static object: it has no index, and no status beyond the default.
 
