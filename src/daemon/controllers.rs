@@ -159,7 +159,7 @@ fn start(
     let indexes = Arc::new(Indexes::default());
     let helm_repositories = HelmRepositories { sources: sources.clone(), indexes: indexes.clone() };
     let helm_charts = HelmCharts {
-        sources: sources.clone(),
+        sources,
         indexes,
         git_repositories: kinds.git_repositories.clone(),
         helm_repositories: kinds.helm_repositories.clone(),

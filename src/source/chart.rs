@@ -287,10 +287,7 @@ fn load(files: &BTreeMap<String, Vec<u8>>) -> Result<Chart, String> {
 type Merged = (Map<String, Value>, Vec<String>);
 
 /// Merges the values files; none when there are none that change anything, else the values and which files they are of.
-fn merge<'a>(
-    options: &Options,
-    read: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Option<Merged>, String> {
+fn merge<'a>(options: &Options, read: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Option<Merged>, String> {
     let wanted = options.effective_values_files();
     if wanted.is_empty() {
         return Ok(None);
