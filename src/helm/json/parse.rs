@@ -3,7 +3,8 @@
 use serde_json::{Map, Number, Value};
 
 use super::replace_invalid;
-use crate::quote::{quote, quote_char};
+use crate::quote::quote_char;
+use crate::value::quote::quoted;
 
 /// How deep arrays and objects may nest; Go stops at 10,000.
 pub const MAX_DEPTH: usize = 250;
@@ -39,10 +40,9 @@ pub fn parse(text: &[u8]) -> Result<Value, Error> {
     read(text, |_| Ok(()))
 }
 
-/// Reads a text as an object; null is an empty one.
+/// Reads a text as an object, or null.
 pub fn parse_object(text: &[u8]) -> Result<Value, Error> {
-    let value = read(text, |value| expect(value, "map[string]interface {}", Value::is_object))?;
-    Ok(if value.is_null() { Value::Object(Map::new()) } else { value })
+    read(text, |value| expect(value, "map[string]interface {}", Value::is_object))
 }
 
 /// Reads a text as an array, or null.
@@ -331,10 +331,11 @@ fn ended<T>() -> Result<T, Error> {
 }
 
 fn invalid_escape<T>(escape: &[u8]) -> Result<T, Error> {
-    let text = String::from_utf8_lossy(escape);
-    let quoted = quote(&text);
-    let plain = quoted.len() == text.len() + 3 && !text.contains(['`', char::REPLACEMENT_CHARACTER, ' ']);
-    let shown = if plain { format!("`{text}`") } else { quoted };
+    let plain = |c: char| c != '`' && c != ' ' && (matches!(c, '\\' | '\'') || quote_char(c).chars().count() == 3);
+    let shown = match std::str::from_utf8(escape) {
+        Ok(text) if text.chars().all(plain) => format!("`{text}`"),
+        _ => quoted(escape),
+    };
     Err(Error::Syntax(format!("invalid escape sequence {shown} in string")))
 }
 

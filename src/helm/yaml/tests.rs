@@ -131,3 +131,92 @@ fn the_digest_text_has_numbers_as_floats_and_is_empty_without_values() {
     let expected = "b10: 9007199254740992\nb2: 0\nc: 1e-07\nd: 1.8446744073709552e+19\n";
     assert_eq!(String::from_utf8_lossy(&digest_text(&values).unwrap()), expected);
 }
+
+/// Rows of Go's own answers: texts of ours, read and written by go-yaml and encoding/json.
+mod rows {
+    use super::*;
+    use crate::json::{Escape, to_text};
+
+    fn rows(text: &str) -> impl Iterator<Item = Value> {
+        text.lines().map(|line| serde_json::from_str(line).expect("a row is JSON"))
+    }
+
+    /// The outcome of reading as a row tells it.
+    fn outcome(read: std::result::Result<Value, impl ToString>) -> Value {
+        match read {
+            Ok(value) => json!({"json": to_text(&value, Escape::Html)}),
+            Err(error) => json!({"error": error.to_string()}),
+        }
+    }
+
+    fn check(rows: impl Iterator<Item = Value>, read: impl Fn(&str) -> Value) {
+        let mut wrong = Vec::new();
+        for mut row in rows {
+            let text = row["text"].take();
+            let expected = if row["json"].is_string() {
+                // Go writes bytes that are no UTF-8 as escapes, where a tree holds U+FFFD.
+                json!({"json": row["json"].as_str().unwrap_or_default().replace("\\ufffd", "\u{fffd}")})
+            } else {
+                json!({"error": row["error"]})
+            };
+            let found = read(text.as_str().unwrap_or_default());
+            if found != expected {
+                wrong.push(format!("{text}\n  expected {expected}\n  found    {found}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} rows differ:\n{}", wrong.len(), wrong.join("\n"));
+    }
+
+    #[test]
+    fn texts_are_read_as_go_reads_them() {
+        check(rows(include_str!("../../../tests/engine/yaml/parse.jsonl")), |text| outcome(parse(text.as_bytes())));
+    }
+
+    #[test]
+    fn texts_are_read_strictly_as_go_reads_them() {
+        let strict = rows(include_str!("../../../tests/engine/yaml/strict.jsonl"));
+        check(strict, |text| outcome(parse_strict(text.as_bytes())));
+    }
+
+    #[test]
+    fn manifests_are_read_as_kustomize_reads_them() {
+        let rows = rows(include_str!("../../../tests/engine/yaml/manifest.jsonl"));
+        check(rows, |text| {
+            let value = manifests(text.as_bytes()).pop().map_or(Ok(Value::Null), |manifest| manifest.value);
+            outcome(value)
+        });
+    }
+
+    #[test]
+    fn json_is_read_as_go_reads_it() {
+        let rows = rows(include_str!("../../../tests/engine/yaml/json.jsonl"));
+        check(rows, |text| outcome(crate::json::parse(text.as_bytes()).map(floats)));
+    }
+
+    /// Go reads each number into a float.
+    fn floats(value: Value) -> Value {
+        match value {
+            Value::Number(n) => json!(n.as_f64()),
+            Value::Array(items) => items.into_iter().map(floats).collect(),
+            Value::Object(map) => map.into_iter().map(|(key, value)| (key, floats(value))).collect(),
+            value => value,
+        }
+    }
+
+    #[test]
+    fn trees_are_written_as_go_writes_them() {
+        for row in rows(include_str!("../../../tests/engine/yaml/emit.jsonl")) {
+            let tree = &row["tree"];
+            let mut plain = Vec::new();
+            let written = emit(tree, 0, &mut plain).ok().map(|()| String::from_utf8_lossy(&plain));
+            assert_eq!(written.as_deref(), row["yaml"].as_str(), "toYaml of {tree}");
+            let mut pretty = Vec::new();
+            emit_pretty(tree, &mut pretty).expect("every tree of the rows has a pretty form");
+            assert_eq!(String::from_utf8_lossy(&pretty), row["pretty"].as_str().unwrap_or_default(), "{tree}");
+            if let Some(expected) = row["digest"].as_str() {
+                let digest = digest_text(tree).expect("every map of the rows has a digest text");
+                assert_eq!(String::from_utf8_lossy(&digest), expected, "digest text of {tree}");
+            }
+        }
+    }
+}
