@@ -370,6 +370,7 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
         now: Timestamp::now(),
         time_zone: TimeZone::system(),
         random: &random,
+        keys_made: std::cell::Cell::default(),
         lookup: None,
         dns: args.release.switches.enable_dns.then_some(&dns as &dyn Resolve),
     };

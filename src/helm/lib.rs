@@ -11,6 +11,7 @@ pub mod random;
 pub mod release;
 pub mod release_name;
 pub mod render;
+pub mod runes;
 pub mod schema;
 pub mod semver;
 pub mod strvals;

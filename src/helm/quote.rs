@@ -1,10 +1,18 @@
 //! How `%q` writes texts in Helm's messages.
 
-use crate::value::quote::{quote_rune, quoted};
+use crate::value::quote::{can_backquote, quote_rune, quoted};
 
 /// Writes a text in double quotes with Go's escapes.
 pub fn quote(text: &str) -> String {
     quoted(text.as_bytes())
+}
+
+/// Writes a text in back quotes if it can stand there, else in double quotes.
+pub fn quote_back(text: &[u8]) -> String {
+    match std::str::from_utf8(text) {
+        Ok(plain) if can_backquote(text) => format!("`{plain}`"),
+        _ => quoted(text),
+    }
 }
 
 /// Writes a character in single quotes with Go's escapes.

@@ -4,6 +4,48 @@
 //! before it calls. So a function body only meets what Go would pass: a `String` parameter is a [`Value::Str`], a nil for
 //! a map parameter is a map that is nil, and [`Type::Any`] may be anything.
 
+mod arguments;
+mod cases;
+mod cast;
+mod certificates;
+mod ciphers;
+mod clock;
+mod dates;
+mod decimals;
+mod defaults;
+mod der;
+mod dicts;
+mod dsa;
+mod durations;
+mod encodings;
+mod hashes;
+mod json;
+mod json_reading;
+mod json_writing;
+mod keys;
+mod layout_parsing;
+mod layouts;
+mod lists;
+mod merge;
+mod network;
+mod numbers;
+mod passwords;
+mod paths;
+mod pem;
+mod random;
+mod re2;
+mod reflection;
+mod regexes;
+mod strconv;
+mod strings;
+mod times;
+mod toml;
+mod urls;
+mod versions;
+mod wrapping;
+mod yaml;
+
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -21,6 +63,7 @@ pub enum Type {
     Bool,
     Int,
     Int64,
+    Uint32,
     Float64,
     String,
     /// `[]uint8`
@@ -39,6 +82,7 @@ impl Type {
             Self::Bool => "bool",
             Self::Int => "int",
             Self::Int64 => "int64",
+            Self::Uint32 => "uint32",
             Self::Float64 => "float64",
             Self::String => "string",
             Self::Bytes => "[]uint8",
@@ -56,12 +100,42 @@ pub struct Function {
     pub params: &'static [Type],
     /// The element type of a last `...` parameter.
     pub variadic: Option<Type>,
-    pub call: fn(&mut Call<'_>, &[Value]) -> Result<Value, Failure>,
+    pub call: Body,
+}
+
+/// A function's body; the executor has checked the arguments.
+type Body = fn(&mut Call<'_>, &[Value]) -> Result<Value, Failure>;
+
+impl Function {
+    /// Describes a function of fixed parameters.
+    pub const fn new(name: &'static str, params: &'static [Type], call: Body) -> Self {
+        Self { name, params, variadic: None, call }
+    }
+
+    /// Describes a function that takes any number of `rest` after its fixed parameters.
+    pub const fn variadic(name: &'static str, params: &'static [Type], rest: Type, call: Body) -> Self {
+        Self { name, params, variadic: Some(rest), call }
+    }
 }
 
 /// What a function may use beside its arguments.
 pub struct Call<'a> {
     pub env: &'a Env<'a>,
+}
+
+/// How many private keys, bcrypt hashes and derived passwords one render makes at most. Each takes up to a second.
+pub const MAX_KEYS: u32 = 200;
+
+impl Call<'_> {
+    /// Counts a key or slow hash that is about to be made.
+    fn count_key(&self) -> Result<(), Failure> {
+        let made = self.env.keys_made.get();
+        if made == MAX_KEYS {
+            return Err(Failure::limit(format!("one render makes at most {MAX_KEYS} keys and password hashes")));
+        }
+        self.env.keys_made.set(made + 1);
+        Ok(())
+    }
 }
 
 /// Everything outside the chart that a render depends on.
@@ -71,6 +145,8 @@ pub struct Env<'a> {
     /// Go's local time zone, in which `date` prints.
     pub time_zone: TimeZone,
     pub random: &'a dyn Random,
+    /// How many keys and slow hashes the render has made; a new render starts at 0, see [`MAX_KEYS`].
+    pub keys_made: Cell<u32>,
     /// The cluster that `lookup` asks; `None` finds nothing, as `helm template` does.
     pub lookup: Option<&'a dyn Lookup>,
     /// What `getHostByName` asks; `None` answers with an empty string, as Helm does without `--enable-dns`.
@@ -134,7 +210,31 @@ impl Failure {
 }
 
 /// The families, each a table in a file of its own.
-const FAMILIES: &[&[Function]] = &[];
+const FAMILIES: &[&[Function]] = &[
+    certificates::FUNCTIONS,
+    ciphers::FUNCTIONS,
+    dates::FUNCTIONS,
+    decimals::FUNCTIONS,
+    defaults::FUNCTIONS,
+    dicts::FUNCTIONS,
+    encodings::FUNCTIONS,
+    hashes::FUNCTIONS,
+    json::FUNCTIONS,
+    keys::FUNCTIONS,
+    lists::FUNCTIONS,
+    network::FUNCTIONS,
+    numbers::FUNCTIONS,
+    passwords::FUNCTIONS,
+    paths::FUNCTIONS,
+    random::FUNCTIONS,
+    reflection::FUNCTIONS,
+    regexes::FUNCTIONS,
+    strings::FUNCTIONS,
+    toml::FUNCTIONS,
+    urls::FUNCTIONS,
+    versions::FUNCTIONS,
+    yaml::FUNCTIONS,
+];
 
 /// Finds a function of sprig's or Helm's own by its name.
 pub fn find(name: &str) -> Option<&'static Function> {

@@ -473,6 +473,9 @@ impl Executor<'_> {
             Type::Int64 | Type::Object("time.Duration" | "time.Month") => {
                 number(|n| n.int.map(Value::Int64)).map_or_else(|| expected(self, "integer"), Ok)
             }
+            Type::Uint32 => {
+                number(|n| n.uint.map(Value::Uint64)).map_or_else(|| expected(self, "unsigned integer"), Ok)
+            }
             Type::Float64 => number(|n| n.float.map(Value::Float)).map_or_else(|| expected(self, "float"), Ok),
             Type::Bytes | Type::List(_) | Type::Map(_) | Type::Object(_) => {
                 self.error(template, format!("can't handle {literal} for arg of type {}", wanted.name()))
@@ -529,7 +532,7 @@ fn nil_of(wanted: Type) -> Option<Value> {
         Type::List(list) => Some(Value::List(crate::value::List::nil(list))),
         Type::Map(map) => Some(Value::Map(Map::nil(map))),
         Type::Object(name) => name.starts_with('*').then_some(Value::Nil),
-        Type::Bool | Type::Int | Type::Int64 | Type::Float64 | Type::String => None,
+        Type::Bool | Type::Int | Type::Int64 | Type::Uint32 | Type::Float64 | Type::String => None,
     }
 }
 

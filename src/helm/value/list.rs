@@ -16,6 +16,8 @@ pub enum ListType {
     Int,
     /// `[]map[string]interface {}`
     Map,
+    /// `[][]interface {}`
+    Lists,
 }
 
 impl ListType {
@@ -26,6 +28,7 @@ impl ListType {
             Self::Str => "[]string",
             Self::Int => "[]int",
             Self::Map => "[]map[string]interface {}",
+            Self::Lists => "[][]interface {}",
         }
     }
 }

@@ -1,26 +1,7 @@
 //! Go's `strconv.Quote` and `Unquote`, and the character classes they need.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
-
-/// The replacement character, which stands for a byte that is no UTF-8.
-const RUNE_ERROR: char = '\u{FFFD}';
-
-/// Decodes the first character as Go does: `(char, length)`, a byte that starts no valid UTF-8 is U+FFFD of length 1.
-/// Nothing is U+FFFD of length 0.
-pub fn decode_rune(text: &[u8]) -> (char, usize) {
-    let Some(&first) = text.first() else { return (RUNE_ERROR, 0) };
-    if first < 0x80 {
-        return (char::from(first), 1);
-    }
-    let head = &text[..text.len().min(4)];
-    let valid = match std::str::from_utf8(head) {
-        Ok(valid) => valid,
-        Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
-    };
-    valid.chars().next().map_or((RUNE_ERROR, 1), |c| (c, c.len_utf8()))
-}
+pub use crate::runes::{decode as decode_rune, is_digit, is_letter, is_printable as is_print};
+use crate::runes::ERROR as RUNE_ERROR;
 
 /// Counts characters as Go's `utf8.RuneCount`: each invalid byte is one.
 pub fn rune_count(text: &[u8]) -> usize {
@@ -30,28 +11,6 @@ pub fn rune_count(text: &[u8]) -> usize {
         count += 1;
     }
     count
-}
-
-/// `unicode.IsLetter`
-pub fn is_letter(c: char) -> bool {
-    static LETTER: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\pL$").ok());
-    if c.is_ascii() { c.is_ascii_alphabetic() } else { in_class(&LETTER, c) }
-}
-
-/// `unicode.IsDigit`
-pub fn is_digit(c: char) -> bool {
-    static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\p{Nd}$").ok());
-    if c.is_ascii() { c.is_ascii_digit() } else { in_class(&DIGIT, c) }
-}
-
-/// `unicode.IsPrint`
-pub fn is_print(c: char) -> bool {
-    static PRINT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\pL\pM\pN\pP\pS]$").ok());
-    if c.is_ascii() { (' '..='~').contains(&c) } else { in_class(&PRINT, c) }
-}
-
-fn in_class(class: &Option<Regex>, c: char) -> bool {
-    class.as_ref().is_some_and(|class| class.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
 /// Appends the text as a double-quoted Go literal; with `ascii` everything beyond ASCII is escaped.

@@ -1,0 +1,383 @@
+//! X.509 certificates as sprig makes them with Go's crypto/x509: version 3, the same extensions in the same order.
+
+use std::net::IpAddr;
+
+use aws_lc_rs::rsa::KeySize;
+use sha2::{Digest, Sha256};
+
+use super::arguments::{int, text};
+use super::clock::{Time, Zone};
+use super::der::{self, Malformed, Reader, bit_string, element, sequence, unsigned};
+use super::encodings::decode64;
+use super::keys::{CryptoError, PrivateKey};
+use super::{Call, Failure, Function, Type, layouts, pem};
+use crate::value::quote::quoted as quote;
+use crate::value::{ListType, Object, Str, Value};
+
+type Result<T = Value> = std::result::Result<T, Failure>;
+
+const INT: Type = Type::Int;
+const STR: Type = Type::String;
+const LIST: Type = Type::List(ListType::Any);
+const CERTIFICATE: Type = Type::Object("sprig.certificate");
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("buildCustomCert", &[STR, STR], build_custom),
+    Function::new("genCA", &[STR, INT], |call, a| gen_ca(call, a, &new_key(call)?)),
+    Function::new("genCAWithKey", &[STR, INT, STR], |call, a| gen_ca(call, a, &given_key(a, 2)?)),
+    Function::new("genSelfSignedCert", &[STR, LIST, LIST, INT], |call, a| gen_self_signed(call, a, &new_key(call)?)),
+    Function::new("genSelfSignedCertWithKey", &[STR, LIST, LIST, INT, STR], |call, a| {
+        gen_self_signed(call, a, &given_key(a, 4)?)
+    }),
+    Function::new("genSignedCert", &[STR, LIST, LIST, INT, CERTIFICATE], |call, a| {
+        gen_signed(call, a, &new_key(call)?)
+    }),
+    Function::new("genSignedCertWithKey", &[STR, LIST, LIST, INT, CERTIFICATE, STR], |call, a| {
+        gen_signed(call, a, &given_key(a, 5)?)
+    }),
+];
+
+/// sprig's `certificate`: both in PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Certificate {
+    cert: Str,
+    key: Str,
+}
+
+impl Object for Certificate {
+    fn type_name(&self) -> &str {
+        "sprig.certificate"
+    }
+
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        vec![("Cert", self.cert.clone().into()), ("Key", self.key.clone().into())]
+    }
+
+    fn equal(&self, other: &dyn Object) -> bool {
+        (other as &dyn std::any::Any).downcast_ref() == Some(self)
+    }
+}
+
+fn new_key(call: &Call<'_>) -> Result<PrivateKey> {
+    call.count_key()?;
+    PrivateKey::generate_rsa(KeySize::Rsa2048)
+        .map_err(|error| Failure::message(format!("error generating rsa key: {error}")))
+}
+
+fn given_key(a: &[Value], at: usize) -> Result<PrivateKey> {
+    PrivateKey::parse(text(a, at)).map_err(|error| Failure::message(format!("parsing private key: {error}")))
+}
+
+/// Holds a certificate and a key that were given in base 64 against their forms.
+fn build_custom(_: &mut Call<'_>, a: &[Value]) -> Result {
+    let failed = |text: &str| Failure::message(text);
+    let cert = decode64(text(a, 0)).map_err(|_| failed("unable to decode base64 certificate"))?;
+    let key = decode64(text(a, 1)).map_err(|_| failed("unable to decode base64 private key"))?;
+    let block = pem::decode(&cert).ok_or_else(|| failed("unable to decode certificate"))?;
+    parse_certificate(&block.bytes)?;
+    PrivateKey::parse(&key).map_err(|error| Failure::message(format!("error parsing private key: {error}")))?;
+    Ok(Value::object(Certificate { cert: cert.into(), key: key.into() }))
+}
+
+fn gen_ca(call: &Call<'_>, a: &[Value], key: &PrivateKey) -> Result {
+    let template = Template::new(call, text(a, 0), &Value::Nil, &Value::Nil, int(a, 1))?;
+    finish(&Template { is_ca: true, ..template }, key, None)
+}
+
+fn gen_self_signed(call: &Call<'_>, a: &[Value], key: &PrivateKey) -> Result {
+    finish(&Template::new(call, text(a, 0), &a[1], &a[2], int(a, 3))?, key, None)
+}
+
+fn gen_signed(call: &Call<'_>, a: &[Value], key: &PrivateKey) -> Result {
+    let Some(ca) = a[4].downcast::<Certificate>() else {
+        return Err(Failure::message("unable to decode certificate"));
+    };
+    let block = pem::decode(&ca.cert).ok_or_else(|| Failure::message("unable to decode certificate"))?;
+    let parent = parse_certificate(&block.bytes)?;
+    let signer =
+        PrivateKey::parse(&ca.key).map_err(|error| Failure::message(format!("error parsing private key: {error}")))?;
+    let template = Template::new(call, text(a, 0), &a[1], &a[2], int(a, 3))?;
+    finish(&template, key, Some((&parent, &signer)))
+}
+
+fn finish(template: &Template, key: &PrivateKey, signer: Option<(&Parent, &PrivateKey)>) -> Result {
+    let der = template.sign(key, signer).map_err(|error| match error {
+        SignError::PublicKey => {
+            Failure::message("error retrieving public key from signee key: unable to get public key")
+        }
+        error => Failure::message(format!("error creating certificate: {error}")),
+    })?;
+    let key = key.to_pem().map_err(|error| Failure::message(format!("error pem-encoding key: {error}")))?;
+    Ok(Value::object(Certificate { cert: pem::encode("CERTIFICATE", &der).into(), key: key.into() }))
+}
+
+/// Why Go would refuse to make a certificate.
+#[derive(Debug, thiserror::Error)]
+enum SignError {
+    #[error("no public key")]
+    PublicKey,
+    #[error("{0}")]
+    Crypto(#[from] CryptoError),
+    #[error("x509: provided PrivateKey doesn't match parent's PublicKey")]
+    WrongSigner,
+    #[error("x509: {0} cannot be encoded as an IA5String")]
+    Name(String),
+    #[error("asn1: string not valid UTF-8")]
+    CommonName,
+    #[error("cannot represent time as GeneralizedTime")]
+    Time,
+}
+
+/// What of a signer's certificate goes into those it signs.
+struct Parent {
+    subject: Vec<u8>,
+    public_key: Vec<u8>,
+    key_id: Option<Vec<u8>>,
+}
+
+fn parse_certificate(der: &[u8]) -> Result<Parent> {
+    read_certificate(der).map_err(|Malformed| {
+        Failure::message("error parsing certificate: decodedCert.Bytes: x509: malformed certificate")
+    })
+}
+
+fn read_certificate(der: &[u8]) -> std::result::Result<Parent, Malformed> {
+    let mut whole = Reader::new(der).enter()?;
+    let mut tbs = whole.enter()?;
+    if tbs.peek_tag() == Some(0xa0) {
+        tbs.any()?;
+    }
+    tbs.expect(der::INTEGER)?;
+    tbs.enter()?;
+    tbs.enter()?;
+    tbs.enter()?;
+    let (tag, _, subject) = tbs.any()?;
+    let mut key_info = tbs.enter()?;
+    key_info.enter()?;
+    let bits = key_info.expect(der::BIT_STRING)?;
+    let (0, public_key) = bits.split_first().map(|(unused, key)| (*unused, key)).ok_or(Malformed)? else {
+        return Err(Malformed);
+    };
+    if tag != der::SEQUENCE {
+        return Err(Malformed);
+    }
+    let mut key_id = None;
+    while !tbs.is_empty() {
+        let (tag, content, _) = tbs.any()?;
+        if tag == 0xa3 {
+            key_id = subject_key_id(content)?;
+        }
+    }
+    Ok(Parent { subject: subject.to_vec(), public_key: public_key.to_vec(), key_id })
+}
+
+fn subject_key_id(extensions: &[u8]) -> std::result::Result<Option<Vec<u8>>, Malformed> {
+    let mut extensions = Reader::new(extensions).enter()?;
+    while !extensions.is_empty() {
+        let mut extension = extensions.enter()?;
+        let oid = extension.expect(der::OID)?;
+        if oid == [0x55, 0x1d, 14] {
+            let value = extension.expect(der::OCTET_STRING)?;
+            return Reader::new(value).expect(der::OCTET_STRING).map(|id| Some(id.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// What a new certificate says.
+struct Template {
+    common_name: Vec<u8>,
+    addresses: Vec<IpAddr>,
+    names: Vec<Vec<u8>>,
+    serial: [u8; 16],
+    not_before: i64,
+    not_after: i64,
+    is_ca: bool,
+}
+
+impl Template {
+    fn new(call: &Call<'_>, common_name: &[u8], ips: &Value, names: &Value, days: i64) -> Result<Self> {
+        let addresses = strings(ips, |value| {
+            let shown = value.to_text()?;
+            Ok(Failure::message(format!("error parsing ip: {shown} is not a string")))
+        })?;
+        let addresses = addresses.iter().map(|text| parse_ip(text)).collect::<Result<_>>()?;
+        let names = strings(names, |value| {
+            let shown = value.to_text()?;
+            Ok(Failure::message(format!("error processing alternate dns name: {shown} is not a string")))
+        })?;
+        let mut serial = [0; 16];
+        call.env.random.fill(&mut serial);
+        let now = call.env.now.as_nanosecond();
+        // Go multiplies in int64 nanoseconds, which overflows after 292 years.
+        let valid = days.wrapping_mul(24 * 3_600_000_000_000);
+        let second = |nanos: i128| nanos.div_euclid(1_000_000_000) as i64;
+        Ok(Self {
+            common_name: common_name.to_vec(),
+            addresses,
+            names: names.into_iter().map(|name| name.to_vec()).collect(),
+            serial,
+            not_before: second(now),
+            not_after: second(now + i128::from(valid)),
+            is_ca: false,
+        })
+    }
+
+    fn subject(&self) -> std::result::Result<Vec<u8>, SignError> {
+        let name = std::str::from_utf8(&self.common_name).map_err(|_| SignError::CommonName)?;
+        if name.is_empty() {
+            return Ok(sequence(&[]));
+        }
+        let printable = |c: char| c.is_ascii_alphanumeric() || " '()+,-./:=?*&".contains(c);
+        let tag = if name.chars().all(printable) { der::PRINTABLE_STRING } else { der::UTF8_STRING };
+        let attribute = sequence(&[&element(der::OID, &[0x55, 4, 3]), &element(tag, name.as_bytes())]);
+        Ok(sequence(&[&element(der::SET, &attribute)]))
+    }
+
+    /// Writes the certificate, signed by `signer` or by its own key.
+    fn sign(
+        &self,
+        key: &PrivateKey,
+        signer: Option<(&Parent, &PrivateKey)>,
+    ) -> std::result::Result<Vec<u8>, SignError> {
+        let (public_key, key_algorithm) = key.public().map_err(|_| SignError::PublicKey)?;
+        let signing_key = signer.map_or(key, |(_, signing_key)| signing_key);
+        let algorithm = signing_key.signature_algorithm()?;
+        let subject = self.subject()?;
+        let issuer = signer.map_or(subject.as_slice(), |(parent, _)| &parent.subject);
+        if let Some((parent, signing_key)) = signer
+            && signing_key.public()?.0 != parent.public_key
+        {
+            return Err(SignError::WrongSigner);
+        }
+        let authority = signer.filter(|_| issuer != subject).and_then(|(parent, _)| parent.key_id.as_deref());
+        let extensions = self.extensions(&public_key, authority, subject.len() == 2)?;
+        let tbs = sequence(&[
+            &element(0xa0, &unsigned(&[2])),
+            &unsigned(&self.serial),
+            &algorithm,
+            issuer,
+            &sequence(&[&time(self.not_before)?, &time(self.not_after)?]),
+            &subject,
+            &sequence(&[&key_algorithm, &bit_string(&public_key)]),
+            &element(0xa3, &extensions),
+        ]);
+        let signature = signing_key.sign(&tbs)?;
+        Ok(sequence(&[&tbs, &algorithm, &bit_string(&signature)]))
+    }
+
+    fn extensions(
+        &self,
+        public_key: &[u8],
+        authority: Option<&[u8]>,
+        no_subject: bool,
+    ) -> std::result::Result<Vec<u8>, SignError> {
+        // digitalSignature and keyEncipherment, for an authority keyCertSign too.
+        let usage: [u8; 2] = if self.is_ca { [2, 0xa4] } else { [5, 0xa0] };
+        let purpose = |last| element(der::OID, &[0x2b, 6, 1, 5, 5, 7, 3, last]);
+        let basic = if self.is_ca { element(0x01, &[0xff]) } else { Vec::new() };
+        let mut all = vec![
+            extension(15, true, &element(der::BIT_STRING, &usage)),
+            extension(37, false, &sequence(&[&purpose(1), &purpose(2)])),
+            extension(19, true, &sequence(&[&basic])),
+        ];
+        if self.is_ca {
+            let id = &Sha256::digest(public_key)[..20];
+            all.push(extension(14, false, &element(der::OCTET_STRING, id)));
+        }
+        if let Some(id) = authority {
+            all.push(extension(35, false, &sequence(&[&element(0x80, id)])));
+        }
+        if !self.names.is_empty() || !self.addresses.is_empty() {
+            all.push(extension(17, no_subject, &self.alternative_names()?));
+        }
+        Ok(element(der::SEQUENCE, &all.concat()))
+    }
+
+    fn alternative_names(&self) -> std::result::Result<Vec<u8>, SignError> {
+        let mut all = Vec::new();
+        for name in &self.names {
+            if !name.is_ascii() {
+                return Err(SignError::Name(quote(name)));
+            }
+            all.extend(element(0x82, name));
+        }
+        for address in &self.addresses {
+            all.extend(match address.to_canonical() {
+                IpAddr::V4(v4) => element(0x87, &v4.octets()),
+                IpAddr::V6(v6) => element(0x87, &v6.octets()),
+            });
+        }
+        Ok(element(der::SEQUENCE, &all))
+    }
+}
+
+/// Writes an extension of the id-ce arc.
+fn extension(number: u8, critical: bool, value: &[u8]) -> Vec<u8> {
+    let flag = if critical { element(0x01, &[0xff]) } else { Vec::new() };
+    sequence(&[&element(der::OID, &[0x55, 0x1d, number]), &flag, &element(der::OCTET_STRING, value)])
+}
+
+fn time(seconds: i64) -> std::result::Result<Vec<u8>, SignError> {
+    let time = Time::from_unix(seconds, 0, Zone::Utc);
+    let (tag, layout): (u8, &[u8]) = match time.civil().year {
+        1950..2050 => (der::UTC_TIME, b"060102150405Z"),
+        0..=9999 => (der::GENERALIZED_TIME, b"20060102150405Z"),
+        _ => return Err(SignError::Time),
+    };
+    Ok(element(tag, &layouts::format(&time, layout)))
+}
+
+/// Takes the strings of a list, or nothing of nil.
+fn strings(list: &Value, wrong: fn(&Value) -> Result<Failure>) -> Result<Vec<Str>> {
+    let Value::List(list) = list else { return Ok(Vec::new()) };
+    let mut all = Vec::with_capacity(list.len());
+    for item in list.iter() {
+        match item.as_str() {
+            Some(text) => all.push(text.clone()),
+            None => return Err(wrong(item)?),
+        }
+    }
+    Ok(all)
+}
+
+fn parse_ip(text: &Str) -> Result<IpAddr> {
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    parsed.ok_or_else(|| Failure::message(format!("error parsing ip: {text}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(is_ca: bool) -> Template {
+        Template {
+            common_name: b"name".to_vec(),
+            addresses: vec!["10.0.0.1".parse().expect("an address")],
+            names: vec![b"a.example".to_vec()],
+            serial: [0x80; 16],
+            not_before: 1_700_000_000,
+            not_after: 1_800_000_000,
+            is_ca,
+        }
+    }
+
+    #[test]
+    fn a_signed_certificate_names_its_signer() {
+        let ca_key = PrivateKey::generate_rsa(KeySize::Rsa2048).expect("a key");
+        let ca = Template { common_name: b"ca".to_vec(), ..template(true) }.sign(&ca_key, None).expect("an authority");
+        let parent = read_certificate(&ca).expect("parsed");
+        let key = PrivateKey::generate_rsa(KeySize::Rsa2048).expect("a key");
+        let signed = template(false).sign(&key, Some((&parent, &ca_key))).expect("signed");
+        let id = parent.key_id.clone().expect("an authority has a key id");
+        assert!(signed.windows(id.len()).any(|window| window == id));
+        assert!(matches!(template(false).sign(&key, Some((&parent, &key))), Err(SignError::WrongSigner)));
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_refused() {
+        for der in [&b""[..], b"0", b"0\x03\x02\x01\x00", &[0x30; 64]] {
+            assert!(read_certificate(der).is_err());
+        }
+    }
+}

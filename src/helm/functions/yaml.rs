@@ -1,0 +1,145 @@
+//! YAML, written and read by go-yaml's rules.
+
+use std::cell::Cell;
+
+use super::arguments::text;
+use super::json::{error_entry, nil_list, or_nothing, wrong_type};
+use super::{Call, Failure, Function, Type, layouts};
+use crate::functions::clock::Time;
+use crate::value::{Map, MapType, Str, Value};
+use crate::yaml::{self, Emit, Emitter};
+
+type Result<T = Value> = std::result::Result<T, Failure>;
+
+const ANY: Type = Type::Any;
+const STR: Type = Type::String;
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("toYaml", &[ANY], |_, a| or_nothing(to_yaml(&a[0]))),
+    Function::new("mustToYaml", &[ANY], |_, a| Ok(to_yaml(&a[0])?.into())),
+    Function::new("toYamlPretty", &[ANY], |_, a| or_nothing(to_yaml_pretty(&a[0]))),
+    Function::new("fromYaml", &[STR], from_yaml),
+    Function::new("fromYamlArray", &[STR], from_yaml_array),
+];
+
+/// A value as the emitter sees it.
+struct Node<'v> {
+    value: &'v Value,
+    /// Set when an object was met, which has a form of its own.
+    object: &'v Cell<bool>,
+}
+
+impl Emit for Node<'_> {
+    fn emit(&self, out: &mut Emitter<'_>) -> std::result::Result<(), yaml::Error> {
+        match self.value {
+            Value::Nil => out.null(),
+            Value::Bool(b) => out.bool(*b),
+            Value::Int(n) | Value::Int64(n) => out.int(*n),
+            Value::Uint8(n) => out.uint(u64::from(*n)),
+            Value::Uint64(n) => out.uint(*n),
+            Value::Float(n) => out.float(*n),
+            Value::Str(text) => out.text(text),
+            Value::Bytes(bytes) => out.bytes(bytes),
+            Value::List(list) if list.is_nil() => out.null(),
+            Value::List(list) => {
+                let items: Vec<Node<'_>> = list.iter().map(|value| Node { value, ..*self }).collect();
+                out.sequence(&items)
+            }
+            Value::Map(map) if map.is_nil() => out.null(),
+            Value::Map(map) => {
+                let entries: Vec<(Str, Value)> = map.entries();
+                let nodes: Vec<Node<'_>> =
+                    entries.iter().map(|(_, value)| Node { value, object: self.object }).collect();
+                out.mapping(entries.iter().zip(&nodes).map(|((key, _), node)| (key.as_bytes(), node)).collect())
+            }
+            Value::Complex(..) | Value::Obj(_) => {
+                self.object.set(true);
+                out.null()
+            }
+        }
+    }
+}
+
+/// Writes a value the way of sigs.k8s.io/yaml: through JSON.
+fn to_yaml(value: &Value) -> Result<Vec<u8>> {
+    let (object, mut out) = (Cell::new(false), Vec::new());
+    let written = yaml::emit(&Node { value, object: &object }, 0, &mut out);
+    if object.get() {
+        out.clear();
+        yaml::emit(&value.to_json()?, 0, &mut out).map_err(|error| Failure::message(error.to_string()))?;
+        return Ok(out);
+    }
+    written.map_err(|error| Failure::message(error.to_string()))?;
+    Ok(out)
+}
+
+/// Writes a value the way of go-yaml v3, which knows Go's types.
+fn to_yaml_pretty(value: &Value) -> Result<Vec<u8>> {
+    let (object, mut out) = (Cell::new(false), Vec::new());
+    let written = yaml::emit_pretty(&Node { value, object: &object }, &mut out);
+    if object.get() {
+        out.clear();
+        let plain = without_objects(value);
+        yaml::emit_pretty(&Node { value: &plain, object: &object }, &mut out)
+            .map_err(|error| Failure::message(error.to_string()))?;
+        return Ok(out);
+    }
+    written.map_err(|error| Failure::message(error.to_string()))?;
+    Ok(out)
+}
+
+/// Replaces objects by what go-yaml v3 writes for them: their text, or their fields in lower case.
+fn without_objects(value: &Value) -> Value {
+    match value {
+        Value::Map(map) => {
+            let entries = map.entries().into_iter().map(|(key, value)| (key, without_objects(&value)));
+            Value::Map(Map::from_pairs(map.map_type(), entries))
+        }
+        Value::List(list) => Value::list(list.iter().map(without_objects).collect::<Vec<_>>()),
+        Value::Obj(object) => {
+            if let Some(time) = value.downcast::<Time>() {
+                return layouts::format(time, layouts::RFC3339_NANO.as_bytes()).into();
+            }
+            if let Some(text) = object.string() {
+                return text.into();
+            }
+            if let Some(plain) = object.underlying() {
+                return without_objects(&plain);
+            }
+            let fields = object.fields().into_iter();
+            Value::map(fields.map(|(name, field)| (name.to_ascii_lowercase(), without_objects(&field))))
+        }
+        other => other.clone(),
+    }
+}
+
+/// Reads the first document; an error becomes an entry or an element in place of a result.
+fn read(a: &[Value]) -> std::result::Result<Value, String> {
+    match yaml::parse(text(a, 0)) {
+        Ok(tree) => Ok(Value::from_json(&tree)),
+        Err(error) => Err(format!("error converting YAML to JSON: {error}")),
+    }
+}
+
+fn wrong_kind(value: &Value, wanted: &'static str) -> String {
+    format!("error unmarshaling JSON: while decoding JSON: {}", wrong_type(value, wanted))
+}
+
+fn from_yaml(_: &mut Call<'_>, a: &[Value]) -> Result {
+    Ok(match read(a) {
+        Ok(map @ Value::Map(_)) => map,
+        Ok(Value::Nil) => Value::Map(Map::nil(MapType::Any)),
+        Ok(other) => error_entry(None, &wrong_kind(&other, MapType::Any.name())),
+        Err(error) => error_entry(None, &error),
+    })
+}
+
+fn from_yaml_array(_: &mut Call<'_>, a: &[Value]) -> Result {
+    let error = match read(a) {
+        Ok(list @ Value::List(_)) => return Ok(list),
+        Ok(Value::Nil) => return Ok(nil_list()),
+        Ok(other) => wrong_kind(&other, "[]interface {}"),
+        Err(error) => error,
+    };
+    Ok(Value::list([Value::from(error)]))
+}
