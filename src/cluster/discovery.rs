@@ -18,11 +18,16 @@ use kube::{
     core::{ApiResource, discovery::v2::APIGroupDiscoveryList},
 };
 use thiserror::Error;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, mpsc},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
+    follow::{Collection, Happening, follow, is_refusal},
     object::{join_api_version, split_api_version},
-    request::ServedKind,
+    request::{ServedKind, message_of},
 };
 
 /// Shortest time between two rounds of discovery that unknown kinds cause.
@@ -92,6 +97,33 @@ impl Discovery {
     /// Marks what is kept as out of date: the next unknown kind, or the next question for capabilities, asks anew.
     pub fn invalidate(&self) {
         self.stale.store(true, Ordering::Release);
+    }
+
+    /// Watches the custom resource definitions and marks what is kept as stale with each change, until cancelled.
+    pub async fn follow_definitions(&self, cancel: CancellationToken) {
+        let collection = Collection {
+            path: "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".to_owned(),
+            metadata_only: true,
+            cached: true,
+            ..Collection::default()
+        };
+        let (sender, mut happenings) = mpsc::channel(1);
+        let following = follow(self.client.clone(), collection, None, sender);
+        let taking = async {
+            while let Some(happening) = happenings.recv().await {
+                match happening {
+                    Happening::Broken(error) if is_refusal(&error) => {
+                        tracing::warn!(error = %message_of(&error), "custom resource definitions cannot be watched");
+                    }
+                    Happening::Broken(_) => {}
+                    Happening::Listed(_) | Happening::Applied(_) | Happening::Deleted(_) => self.invalidate(),
+                }
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => {}
+            ((), ()) = async { tokio::join!(following, taking) } => {}
+        }
     }
 
     /// Resolves an object's apiVersion and kind.

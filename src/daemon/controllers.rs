@@ -189,6 +189,8 @@ fn start(
         no_cross_namespace_refs: config.no_cross_namespace_refs,
     };
     connect(kinds, &source_changes);
+    let (definitions, until) = (environments.discovery.clone(), end.clone());
+    background.spawn(async move { definitions.follow_definitions(until).await });
     background.spawn(environment_triggers::on_drift(kinds.kustomizations.clone(), drifts));
     let (watched, namespace, end) = (kinds.helm_releases.clone(), scope.namespace.clone(), end.clone());
     background.spawn(async move {

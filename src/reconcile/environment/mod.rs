@@ -50,7 +50,7 @@ use crate::{
         events::{EventRecorder, Severity},
         inventory::{format_id, parse_id},
         managed_fields::folded_managers,
-        object::ObjectId,
+        object::{self, ObjectId},
         request::ServedKind,
         watch::{OwnedObjects, Owner, Ownership},
     },
@@ -378,6 +378,16 @@ impl Environments {
             shutdown: run.shutdown().clone(),
         };
         let before = run.status.inventory.clone().map(|inventory| inventory.entries).unwrap_or_default();
+        if object.spec.prune
+            && let Some(entries) = self.begun(&work.folder.manifests, &before).await
+        {
+            // Written before the objects are, so that a process that dies in between leaves none that nobody tracks.
+            run.status.inventory = Some(ResourceInventory { entries });
+            if let Err(error) = run.report().await {
+                tracing::error!(error = %chain(&error), "inventory not written");
+                return Next::Retry;
+            }
+        }
         let done = {
             let mut working = std::pin::pin!(self.work(&pass, &work, &before));
             tokio::select! {
@@ -438,12 +448,30 @@ impl Environments {
         Done { applied, gone, inventory, unwatched }
     }
 
+    /// Returns the inventory with the objects that are about to be made; nothing when all are in it.
+    async fn begun(&self, manifests: &[Manifest], before: &[ResourceRef]) -> Option<Vec<ResourceRef>> {
+        let known: HashSet<&str> = before.iter().map(|entry| entry.id.as_str()).collect();
+        let mut entries = before.to_vec();
+        for manifest in manifests {
+            let api_version = object::api_version(&manifest.object).unwrap_or_default();
+            let served = self.discovery.resolve(api_version, &manifest.id.kind).await;
+            let mut id = manifest.id.clone();
+            if served.is_ok_and(|kind| !kind.namespaced) {
+                id.namespace.clear();
+            }
+            let (id, (_, version)) = (format_id(&id), object::split_api_version(api_version));
+            if !known.contains(id.as_str()) {
+                entries.push(ResourceRef { id, v: version.to_owned() });
+            }
+        }
+        (entries.len() > before.len()).then_some(entries)
+    }
+
     async fn kinds(&self, manifests: &[Manifest], inventory: &[ResourceRef]) -> Vec<Arc<ServedKind>> {
         let mut wanted: BTreeSet<(String, String, String)> = manifests
             .iter()
             .filter_map(|manifest| {
-                let version = crate::cluster::object::api_version(&manifest.object)?;
-                let (group, version) = crate::cluster::object::split_api_version(version);
+                let (group, version) = object::split_api_version(object::api_version(&manifest.object)?);
                 Some((group.to_owned(), version.to_owned(), manifest.id.kind.clone()))
             })
             .collect();
