@@ -142,6 +142,7 @@ fn render_with(
             random: &SystemRandom,
             lookup: Some(lookup),
             dns: None,
+            keys_made: Default::default(),
         },
         skip_schema_validation: revision.skip_schema_validation,
         dependency_notes: false,
