@@ -3,7 +3,6 @@
 use super::capabilities::{Capabilities, KubeVersion};
 use crate::functions::{Failure, Type};
 use crate::value::{Kind, Member, Method, Object, Str, Value};
-use serde_json::json;
 
 /// Makes the value of `.Capabilities`.
 pub fn value(capabilities: &Capabilities) -> Value {
@@ -88,9 +87,9 @@ impl Object for Version {
         Some(self.0.comparable().into())
     }
 
-    fn json(&self) -> Option<Result<serde_json::Value, String>> {
+    fn json_fields(&self) -> Vec<(&'static str, Value)> {
         let KubeVersion { version, normalized: _, major, minor } = &self.0;
-        Some(Ok(json!({"Version": version, "Major": major, "Minor": minor})))
+        vec![("Version", text(version)), ("Major", text(major)), ("Minor", text(minor))]
     }
 
     fn equal(&self, other: &dyn Object) -> bool {
@@ -157,14 +156,14 @@ impl Object for BuildInfo {
         ]
     }
 
-    fn json(&self) -> Option<Result<serde_json::Value, String>> {
-        Some(Ok(json!({
-            "version": VERSION,
-            "git_commit": GIT_COMMIT,
-            "git_tree_state": GIT_TREE_STATE,
-            "go_version": GO_VERSION,
-            "kube_client_version": KUBE_CLIENT_VERSION,
-        })))
+    fn json_fields(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("version", text(VERSION)),
+            ("git_commit", text(GIT_COMMIT)),
+            ("git_tree_state", text(GIT_TREE_STATE)),
+            ("go_version", text(GO_VERSION)),
+            ("kube_client_version", text(KUBE_CLIENT_VERSION)),
+        ]
     }
 
     fn equal(&self, other: &dyn Object) -> bool {

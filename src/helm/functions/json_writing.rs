@@ -80,7 +80,21 @@ fn put(out: &mut String, value: &Value, layout: Layout, depth: usize) -> Result<
             newline(out, layout, depth);
             out.push('}');
         }
-        // Objects say themselves what they are in JSON, and the rest says why it is nothing there.
+        Value::Obj(object) if object.json().is_none() && object.underlying().is_none() && !object.is_nil() => {
+            out.push('{');
+            for (at, (name, field)) in object.json_fields().iter().enumerate() {
+                out.push_str(if at > 0 { "," } else { "" });
+                newline(out, layout, depth + 1);
+                put_text(out, name.as_bytes(), layout);
+                out.push_str(if layout.pretty { ": " } else { ":" });
+                put(out, field, layout, depth + 1)?;
+            }
+            if !object.json_fields().is_empty() {
+                newline(out, layout, depth);
+            }
+            out.push('}');
+        }
+        // Other objects say themselves what they are in JSON, and the rest says why it is nothing there.
         Value::Float(_) | Value::Complex(..) | Value::Obj(_) => {
             let tree = value.to_json()?;
             if layout.pretty {

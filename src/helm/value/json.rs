@@ -96,7 +96,7 @@ fn to_json(value: &Value, depth: usize, nodes: &mut usize) -> Result<Json, Failu
                 return to_json(&plain, depth + 1, nodes);
             }
             let mut entries = serde_json::Map::new();
-            for (name, field) in object.fields() {
+            for (name, field) in object.json_fields() {
                 entries.insert(name.to_owned(), to_json(&field, depth + 1, nodes)?);
             }
             Json::Object(entries)

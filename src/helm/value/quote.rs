@@ -1,7 +1,7 @@
 //! Go's `strconv.Quote` and `Unquote`, and the character classes they need.
 
-pub use crate::runes::{decode as decode_rune, is_digit, is_letter, is_printable as is_print};
 use crate::runes::ERROR as RUNE_ERROR;
+pub use crate::runes::{decode as decode_rune, is_digit, is_letter, is_printable as is_print};
 
 /// Counts characters as Go's `utf8.RuneCount`: each invalid byte is one.
 pub fn rune_count(text: &[u8]) -> usize {
