@@ -4,6 +4,8 @@ use std::net::Ipv6Addr;
 
 use regex::bytes::Regex;
 
+use crate::functions::re2;
+use crate::functions::urls::{self, Url};
 use crate::quote::quote_char;
 
 /// A format that is checked.
@@ -29,6 +31,10 @@ const FORMATS: &[(&str, Check)] = &[
     ("date", date),
     ("time", time),
     ("date-time", date_time),
+    ("uri", uri),
+    ("iri", uri),
+    ("uri-reference", uri_reference),
+    ("iri-reference", uri_reference),
 ];
 
 impl Format {
@@ -47,9 +53,35 @@ impl Format {
     }
 }
 
+/// The largest compiled expression, in bytes.
+const MAX_REGEX_SIZE: usize = 8 << 20;
+
 /// Compiles an expression of RE2's dialect; the error is Go's text.
 pub fn regex(pattern: &str) -> Result<Regex, String> {
-    Regex::new(pattern).map_err(|error| format!("error parsing regexp: {error}"))
+    let translated = re2::translate(pattern.as_bytes()).map_err(|error| error.to_string())?;
+    let compiled = regex::bytes::RegexBuilder::new(&translated.pattern).size_limit(MAX_REGEX_SIZE).build();
+    compiled.map_err(|_| format!("error parsing regexp: expression too large: `{pattern}`"))
+}
+
+fn uri(text: &str) -> Result<(), String> {
+    let url = url(text)?;
+    if url.scheme.is_empty() { refuse("relative url") } else { Ok(()) }
+}
+
+fn uri_reference(text: &str) -> Result<(), String> {
+    if text.contains('\\') {
+        return refuse("contains \\");
+    }
+    url(text).map(|_| ())
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    let url = urls::parse(text.as_bytes()).map_err(|error| error.to_string())?;
+    let host = String::from_utf8_lossy(url.hostname()).into_owned();
+    if host.contains(':') {
+        ipv6(&host).map_err(|why| format!("invalid ipv6 address: {why}"))?;
+    }
+    Ok(url)
 }
 
 fn refuse<T>(reason: impl Into<String>) -> Result<T, String> {

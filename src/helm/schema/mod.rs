@@ -67,11 +67,15 @@ fn unresolved(url: &str) -> Notice {
     }
 }
 
-/// Reads a schema's text with the errors of Go's decoder.
+/// Reads a schema's text with the errors of Go's streaming decoder, which words the end of a text in its own way.
 fn parse(text: &[u8]) -> Result<Json, String> {
-    serde_json::from_slice(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Eof if text.trim_ascii().is_empty() => "EOF".to_string(),
-        serde_json::error::Category::Eof => "unexpected EOF".to_string(),
-        _ => error.to_string(),
+    crate::json::parse(text).map_err(|error| {
+        let error = error.to_string();
+        match error.as_str() {
+            "unexpected end of JSON input" if text.trim_ascii().is_empty() => "EOF".to_string(),
+            "unexpected end of JSON input" => "unexpected EOF".to_string(),
+            other if other.ends_with("after top-level value") => "invalid character after top-level value".to_string(),
+            _ => error,
+        }
     })
 }

@@ -21,8 +21,6 @@ mod operand;
 mod parse;
 mod printf;
 mod program;
-#[cfg(test)]
-mod tests;
 mod values;
 
 pub use error::{Error, ExecError};
