@@ -175,15 +175,9 @@ impl ReleaseStorage {
         Ok(revisions)
     }
 
-    /// Reads the newest revision; `None` when the release has none. `hint` is a number that it is known to have had:
-    /// then two reads by name do instead of a list, as long as nobody else has written.
-    pub async fn newest(&self, release: &str, hint: Option<u32>) -> Result<Option<StoredRecord>, StorageError> {
-        if let Some(hint) = hint
-            && let Some(record) = self.get(release, hint).await?
-            && self.get(release, hint + 1).await?.is_none()
-        {
-            return Ok(Some(record));
-        }
+    /// Reads the newest revision; `None` when the release has none. Costs a list of metadata and one read: whoever knows
+    /// the number from a watch uses [`ReleaseStorage::get`].
+    pub async fn newest(&self, release: &str) -> Result<Option<StoredRecord>, StorageError> {
         match self.list(release).await?.last() {
             Some(newest) => self.get(release, newest.revision).await,
             None => Ok(None),

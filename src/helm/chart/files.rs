@@ -94,7 +94,8 @@ impl Object for Files {
     fn member(&self, name: &str) -> Option<Member> {
         match METHODS.iter().find(|method| method.name == name) {
             Some(method) => Some(Member::Method(*method)),
-            None => self.get(name.as_bytes()).map(|data| Member::Field(Value::Bytes(data.clone()))),
+            // As of any map, a key that is not there gives the zero of the element type.
+            None => Some(Member::Field(Value::Bytes(self.get(name.as_bytes()).cloned().unwrap_or_default()))),
         }
     }
 

@@ -89,10 +89,12 @@ fn put(out: &mut String, value: &Value, layout: Layout, depth: usize) -> Result<
                 out.push_str(if layout.pretty { ": " } else { ":" });
                 put(out, field, layout, depth + 1)?;
             }
-            newline(out, layout, depth);
+            if !object.json_fields().is_empty() {
+                newline(out, layout, depth);
+            }
             out.push('}');
         }
-        // Objects say themselves what they are in JSON, and the rest says why it is nothing there.
+        // Other objects say themselves what they are in JSON, and the rest says why it is nothing there.
         Value::Float(_) | Value::Complex(..) | Value::Obj(_) => {
             let tree = value.to_json()?;
             if layout.pretty {

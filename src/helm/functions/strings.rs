@@ -4,8 +4,8 @@ use super::arguments::{check_len, display, elements, int, string, text};
 use super::cases::{join_words, lower, pascal, swap, title, untitle, upper};
 use super::wrapping::{abbreviate, wrap};
 use super::{Call, Failure, Function, Type};
-use crate::value::quote::quoted as quote;
 use crate::runes::{decode, is_space};
+use crate::value::quote::quoted as quote;
 use crate::value::{Map, MapType, Str, Value};
 
 type Result<T = Value> = std::result::Result<T, Failure>;
@@ -138,13 +138,12 @@ fn trim(text: &[u8], cut: impl Fn(char) -> bool) -> &[u8] {
 /// Decodes the last character, as `utf8.DecodeLastRune`.
 fn last_char(text: &[u8]) -> Option<(char, usize)> {
     let len = text.len();
-    for size in 1..=len.min(4) {
+    // A byte that ends a longer character decodes as an error when it is taken alone.
+    let whole = (1..=len.min(4)).find_map(|size| {
         let (c, decoded) = decode(&text[len - size..]);
-        if decoded == size {
-            return Some((c, size));
-        }
-    }
-    (len > 0).then_some((crate::runes::ERROR, 1))
+        (decoded == size && (size > 1 || c.is_ascii())).then_some((c, size))
+    });
+    whole.or((len > 0).then_some((crate::runes::ERROR, 1)))
 }
 
 fn trim_all(_: &mut Call<'_>, a: &[Value]) -> Result {

@@ -81,13 +81,11 @@ fn equal_other(a: &Value, b: &Value) -> Result<bool, Failure> {
     if nil(a) || nil(b) {
         return Ok(nil(a) == nil(b));
     }
-    match (a, b) {
-        (Value::Obj(a), Value::Obj(b)) => Ok(a.type_name() == b.type_name() && a.equal(b.as_ref())),
-        _ => {
-            let text = sprintf(b"non-comparable type %s: %v", &[b.clone(), Value::str(b.type_name())])?;
-            Err(Failure::message(text.to_text()))
-        }
+    if let (Value::Obj(a), Value::Obj(b)) = (a, b) {
+        return Ok(a.type_name() == b.type_name() && a.equal(b.as_ref()));
     }
+    let text = sprintf(b"non-comparable type %s: %v", &[b.clone(), Value::str(b.type_name())])?;
+    Err(Failure::message(text.to_text()))
 }
 
 /// Tells whether a value is nil, of any type.

@@ -44,7 +44,8 @@ pub(super) struct Executor<'p> {
     pub included: HashMap<Str, usize>,
     pub tpl_depth: usize,
     depth: usize,
-    steps: u64,
+    pub steps_left: u64,
+    pub max_output: usize,
 }
 
 impl<'p> Executor<'p> {
@@ -60,7 +61,8 @@ impl<'p> Executor<'p> {
             included: HashMap::new(),
             tpl_depth: 0,
             depth: 0,
-            steps: 0,
+            steps_left: MAX_STEPS,
+            max_output: MAX_OUTPUT,
         }
     }
 
@@ -99,9 +101,9 @@ impl<'p> Executor<'p> {
         Err(self.wrap(template, message.into(), None))
     }
 
+    #[allow(clippy::unnecessary_box_returns, reason = "every step returns its error in a box")]
     pub fn wrap(&self, template: &Template, message: String, source: Option<Failure>) -> Box<ExecError> {
-        let found = stacker::maybe_grow(RED_ZONE, STACK, || node::find(&template.root, self.at));
-        let (pos, context) = found.unwrap_or_default();
+        let (pos, context) = node::find(&template.root, self.at).unwrap_or_default();
         let before = &template.source.text[..pos.min(template.source.text.len())];
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column = pos - memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
@@ -121,9 +123,9 @@ impl<'p> Executor<'p> {
 
     /// Counts a step against the bound.
     pub fn step(&mut self, template: &Template) -> Exec<()> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return self.error(template, format!("exceeded the maximum of {MAX_STEPS} steps"));
+        match self.steps_left.checked_sub(1) {
+            Some(left) => self.steps_left = left,
+            None => return self.error(template, "exceeded the maximum number of steps"),
         }
         Ok(())
     }
@@ -134,8 +136,8 @@ impl<'p> Executor<'p> {
     }
 
     fn check_output(&self, template: &Template) -> Exec<()> {
-        if self.out.len() > MAX_OUTPUT {
-            return self.error(template, format!("exceeded the maximum output of {MAX_OUTPUT} bytes"));
+        if self.out.len() > self.max_output {
+            return self.error(template, format!("exceeded the maximum output of {} bytes", self.max_output));
         }
         Ok(())
     }
@@ -156,13 +158,13 @@ impl<'p> Executor<'p> {
                     }
                     Flow::Next
                 }
-                Node::If(branch) => self.walk_if(template, dot, branch)?,
-                Node::With(branch) => self.walk_with(template, dot, branch)?,
+                Node::If(branch) => stacker::maybe_grow(RED_ZONE, STACK, || self.walk_if(template, dot, branch))?,
+                Node::With(branch) => stacker::maybe_grow(RED_ZONE, STACK, || self.walk_with(template, dot, branch))?,
                 Node::Range(branch) => {
                     let mark = self.vars.len();
-                    self.walk_range(template, dot, branch)?;
+                    let flow = stacker::maybe_grow(RED_ZONE, STACK, || self.walk_range(template, dot, branch))?;
                     self.vars.truncate(mark);
-                    Flow::Next
+                    flow
                 }
                 Node::Template(call) => {
                     self.walk_template(template, dot, call)?;
@@ -202,7 +204,7 @@ impl<'p> Executor<'p> {
         Ok(flow)
     }
 
-    fn walk_range(&mut self, template: &Template, dot: &Operand, branch: &Branch) -> Exec<()> {
+    fn walk_range(&mut self, template: &Template, dot: &Operand, branch: &Branch) -> Exec<Flow> {
         let value = self.pipeline(template, dot, &branch.pipe)?.value;
         let mut plain = value.clone();
         if let Value::Obj(object) = &value
@@ -251,10 +253,11 @@ impl<'p> Executor<'p> {
             }
         };
         if !ran && let Some(list) = &branch.else_list {
-            // Go's break and continue cannot stand here but for an outer range, whose panics end in this one.
-            self.walk(template, dot, list)?;
+            // Both belong to an outer range, but Go catches a break here.
+            let flow = self.walk(template, dot, list)?;
+            return Ok(if flow == Flow::Break { Flow::Next } else { flow });
         }
-        Ok(())
+        Ok(Flow::Next)
     }
 
     /// Counts from 0 up to an integer, in the integer's own type.

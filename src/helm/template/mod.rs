@@ -21,6 +21,8 @@ mod operand;
 mod parse;
 mod printf;
 mod program;
+#[cfg(test)]
+mod tests;
 mod values;
 
 pub use error::{Error, ExecError};

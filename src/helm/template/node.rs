@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::callee::Callee;
+use super::limits::{RED_ZONE, STACK};
 use crate::value::{Const, Str};
 
 /// A node's number within its [`Source`]: what errors point at.
@@ -122,6 +123,22 @@ pub(super) struct Chain {
     pub fields: Vec<Str>,
 }
 
+// Trees may nest as deep as the parser lets them, so all that recurses over them takes stack from the heap.
+
+impl Drop for Branch {
+    fn drop(&mut self) {
+        let lists = (std::mem::take(&mut self.list), self.else_list.take());
+        stacker::maybe_grow(RED_ZONE, STACK, || drop(lists));
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        let commands = std::mem::take(&mut self.commands);
+        stacker::maybe_grow(RED_ZONE, STACK, || drop(commands));
+    }
+}
+
 impl Expr {
     pub fn site(&self) -> Site {
         match self {
@@ -198,10 +215,10 @@ impl fmt::Display for Pipe {
         if !self.decl.is_empty() {
             f.write_str(if self.assign { " = " } else { " := " })?;
         }
-        for (at, command) in self.commands.iter().enumerate() {
-            write!(f, "{}{command}", if at > 0 { " | " } else { "" })?;
-        }
-        Ok(())
+        stacker::maybe_grow(RED_ZONE, STACK, || {
+            let mut commands = self.commands.iter().enumerate();
+            commands.try_for_each(|(at, command)| write!(f, "{}{command}", if at > 0 { " | " } else { "" }))
+        })
     }
 }
 
@@ -217,7 +234,11 @@ impl fmt::Display for TemplateCall {
 
 /// Finds a node by its number: its position and how Go prints it.
 pub(super) fn find(nodes: &[Node], wanted: Site) -> Option<(usize, String)> {
-    nodes.iter().find_map(|node| match node {
+    stacker::maybe_grow(RED_ZONE, STACK, || nodes.iter().find_map(|node| find_in_node(node, wanted)))
+}
+
+fn find_in_node(node: &Node, wanted: Site) -> Option<(usize, String)> {
+    match node {
         Node::Text(_) | Node::Break | Node::Continue => None,
         Node::Action { site, pos, pipe } => {
             if *site == wanted {
@@ -234,19 +255,20 @@ pub(super) fn find(nodes: &[Node], wanted: Site) -> Option<(usize, String)> {
             }
             call.pipe.as_ref().and_then(|pipe| find_in_pipe(pipe, wanted))
         }
-    })
+    }
 }
 
 fn find_in_pipe(pipe: &Pipe, wanted: Site) -> Option<(usize, String)> {
     if pipe.site == wanted {
         return Some((pipe.pos, pipe.to_string()));
     }
-    pipe.commands.iter().find_map(|command| {
+    let in_command = |command: &Command| {
         if command.site == wanted {
             return Some((command.pos, command.to_string()));
         }
         command.args.iter().find_map(|arg| find_in_expr(arg, wanted))
-    })
+    };
+    stacker::maybe_grow(RED_ZONE, STACK, || pipe.commands.iter().find_map(in_command))
 }
 
 fn find_in_expr(expr: &Expr, wanted: Site) -> Option<(usize, String)> {

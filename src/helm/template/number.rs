@@ -75,7 +75,7 @@ fn exact_int(float: f64) -> Option<i64> {
 
 #[allow(clippy::float_cmp, reason = "exactness is what is asked for")]
 fn exact_uint(float: f64) -> Option<u64> {
-    (float >= 0.0 && float < 18_446_744_073_709_551_616.0 && (float as u64) as f64 == float).then_some(float as u64)
+    ((0.0..18_446_744_073_709_551_616.0).contains(&float) && (float as u64) as f64 == float).then_some(float as u64)
 }
 
 /// Reads `a+bi`.

@@ -322,11 +322,7 @@ impl<'a> Parser<'a> {
         self.tree.range_depth -= in_range;
         let mut else_list = None;
         if matches!(end, End::Else) {
-            let chained = match (context, self.peek().kind) {
-                ("if", Kind::If) => true,
-                ("with", Kind::With) => true,
-                _ => false,
-            };
+            let chained = matches!((context, self.peek().kind), ("if", Kind::If) | ("with", Kind::With));
             if chained {
                 // `else if` is an if within the else that shares the end.
                 self.next();

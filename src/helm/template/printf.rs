@@ -592,7 +592,7 @@ impl Printer {
         if self.flags.sharp
             && let Some(c) = u32::try_from(code).ok().and_then(char::from_u32).filter(|c| is_print(*c))
         {
-            text.push_str(&format!(" '{c}'"));
+            text.extend([" '", c.encode_utf8(&mut [0; 4]), "'"]);
         }
         self.pad_with_spaces(text.as_bytes());
     }

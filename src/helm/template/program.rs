@@ -78,7 +78,7 @@ impl Program {
 /// One render of a chart: its files one after the other, in Helm's order, since templates may change shared maps. The maps
 /// that they put maps into are emptied when the session ends, for they may hold themselves.
 pub struct Session<'p> {
-    executor: Executor<'p>,
+    pub(super) executor: Executor<'p>,
     _cycles: Cycles,
 }
 

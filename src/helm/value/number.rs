@@ -159,16 +159,15 @@ pub fn parse_float(text: &[u8]) -> Option<f64> {
         b"nan" => return (body.len() == text.len()).then_some(f64::NAN),
         _ => {}
     }
-    let value = match body {
-        [b'0', b'x' | b'X', digits @ ..] => parse_hex_float(digits, underscores_fit(body))?,
-        _ => {
-            let plain = body.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-' | b'_'));
-            let digits = body.iter().take_while(|b| !matches!(b, b'e' | b'E')).any(u8::is_ascii_digit);
-            if !plain || !digits || matches!(body[0], b'+' | b'-') || !underscores_fit(body) {
-                return None;
-            }
-            std::str::from_utf8(body).ok()?.replace('_', "").parse::<f64>().ok()?
+    let value = if let [b'0', b'x' | b'X', digits @ ..] = body {
+        parse_hex_float(digits, underscores_fit(body))?
+    } else {
+        let plain = body.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-' | b'_'));
+        let digits = body.iter().take_while(|b| !matches!(b, b'e' | b'E')).any(u8::is_ascii_digit);
+        if !plain || !digits || matches!(body[0], b'+' | b'-') || !underscores_fit(body) {
+            return None;
         }
+        std::str::from_utf8(body).ok()?.replace('_', "").parse::<f64>().ok()?
     };
     value.is_finite().then_some(sign * value)
 }

@@ -29,12 +29,12 @@ pub trait Object: Any {
         Kind::Struct
     }
 
-    /// Returns the exported fields of a struct in order, for printing and JSON.
+    /// Returns the fields of a struct in order, as printing shows them.
     fn fields(&self) -> Vec<(&'static str, Value)> {
         Vec::new()
     }
 
-    /// Returns the fields as JSON names them, in the order in which it writes them.
+    /// Returns the fields of a struct in order, as JSON shows them.
     fn json_fields(&self) -> Vec<(&'static str, Value)> {
         self.fields()
     }
@@ -70,7 +70,7 @@ pub trait Object: Any {
         false
     }
 
-    /// Returns the JSON form when it is not that of [`Object::underlying`] or of the fields by name.
+    /// Returns the JSON form when it is not that of [`Object::underlying`] or [`Object::json_fields`].
     fn json(&self) -> Option<Result<serde_json::Value, String>> {
         None
     }

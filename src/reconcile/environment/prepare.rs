@@ -1,5 +1,7 @@
 //! What a Kustomization does to the objects of its folder before they are applied. Pure.
 
+use std::collections::HashMap;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
@@ -57,7 +59,8 @@ const CLUSTER_KINDS: [(&str, &str); 36] = [
 pub fn prepare(folder: Folder, owner: &Kustomization) -> Folder {
     let Folder { manifests, mut faults } = folder;
     let spec = &owner.spec;
-    let mut prepared = Vec::with_capacity(manifests.len());
+    let mut prepared: Vec<Manifest> = Vec::with_capacity(manifests.len());
+    let mut seen: HashMap<ObjectId, usize> = HashMap::with_capacity(manifests.len());
     for Manifest { place, mut object, .. } in manifests {
         if is_encrypted(&object) {
             let id = ObjectId::of(&object).map(|id| id.to_string()).unwrap_or_default();
@@ -74,9 +77,15 @@ pub fn prepare(folder: Folder, owner: &Kustomization) -> Folder {
         if let Some(common) = &spec.common_metadata {
             set_common(&mut object, common);
         }
-        if let Some(id) = ObjectId::of(&object) {
-            prepared.push(Manifest { place, id, object });
+        let Some(id) = ObjectId::of(&object) else { continue };
+        // One target namespace can make two objects of different namespaces the same.
+        if let Some(first) = seen.get(&id) {
+            let message = format!("{id} is already defined in {}", prepared[*first].place);
+            faults.push(Fault { place, message });
+            continue;
         }
+        seen.insert(id.clone(), prepared.len());
+        prepared.push(Manifest { place, id, object });
     }
     Folder { manifests: prepared, faults }
 }

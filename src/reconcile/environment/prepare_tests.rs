@@ -111,3 +111,19 @@ fn a_ca_bundle_that_is_no_certificate_is_left_out() {
     let good = BASE64_STANDARD.encode(pem);
     assert_eq!(bundle(&definition(&good)), Some(json!(good)));
 }
+
+#[test]
+fn objects_that_the_target_namespace_makes_the_same_are_named() {
+    let config = |namespace: &str, line: usize| {
+        let object = object("v1", "ConfigMap", json!({"metadata": {"namespace": namespace}}));
+        let place = Place { file: "a.yaml".into(), document: line, line };
+        Manifest { place, id: ObjectId::of(&object).expect("complete"), object }
+    };
+    let folder = Folder { manifests: vec![config("m", 1), config("n", 2)], faults: Vec::new() };
+    let prepared = prepare(folder, &owner(json!({"targetNamespace": "t"})));
+    assert_eq!(prepared.manifests.len(), 1);
+    assert_eq!(
+        prepared.faults[0].to_string(),
+        "a.yaml, document 2, line 2: ConfigMap/t/a is already defined in a.yaml, document 1, line 1"
+    );
+}

@@ -177,7 +177,7 @@ impl Releases {
         };
         let stored = match version.and_then(|version| u32::try_from(version).ok()) {
             Some(version) => storage.get(&place.1, version).await,
-            None => storage.newest(&place.1, None).await,
+            None => storage.newest(&place.1).await,
         };
         let Some(stored) = stored.map_err(|error| failed(&error))? else { return Ok(None) };
         let release = record::decode(&place.1, &stored).map_err(|error| failed(&error))?;

@@ -32,16 +32,22 @@ pub struct SshCredentials {
 /// Writes the known hosts where libgit2 looks for them.
 ///
 /// Left out are lines with markers: libgit2 does not know certificate authorities, so that such hosts stay unknown and
-/// are refused; revoked keys are refused by [`callbacks`].
+/// are refused; revoked keys are refused by [`callbacks`]. So are lines without a key, at which libssh2 would stop.
 pub fn write_known_hosts(home: &Path, known_hosts: &str) -> io::Result<()> {
     let folder = home.join(".ssh");
     fs::create_dir_all(&folder)?;
-    let usable: Vec<&str> = lines(known_hosts).filter(|line| !line.starts_with('@')).collect();
+    let usable: Vec<&str> = lines(known_hosts).filter(|line| !line.starts_with('@') && has_key(line)).collect();
     fs::write(folder.join("known_hosts"), usable.join("\n") + "\n")
 }
 
 fn lines(known_hosts: &str) -> impl Iterator<Item = &str> {
     known_hosts.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn has_key(line: &str) -> bool {
+    let mut fields = line.split_whitespace().skip(1);
+    let is_kind = fields.next().is_some_and(|kind| kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-"));
+    is_kind && fields.next().is_some_and(|key| STANDARD.decode(key).is_ok())
 }
 
 fn revoked_keys(known_hosts: &str) -> Vec<Vec<u8>> {
@@ -147,8 +153,7 @@ mod tests {
     #[test]
     fn marked_lines_are_left_out_and_revoked_keys_known() {
         let home = tempfile::tempdir().unwrap();
-        let text =
-            "# comment\n\nhost ssh-ed25519 AAAA\n@cert-authority *.x ssh-rsa BBBB\n@revoked host ssh-rsa aGVsbG8=\n";
+        let text = "# comment\n\nhost ssh-ed25519 AAAA\nnonsense\nhost odd AAAA\nhost ssh-rsa !\n@cert-authority *.x ssh-rsa BBBB\n@revoked host ssh-rsa aGVsbG8=\n";
         write_known_hosts(home.path(), text).unwrap();
         let written = fs::read_to_string(home.path().join(".ssh/known_hosts")).unwrap();
         assert_eq!(written, "host ssh-ed25519 AAAA\n");

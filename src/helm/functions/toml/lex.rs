@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::quote::quote_char;
-use crate::value::quote::quoted as quote;
 use crate::runes::{self, is_letter};
+use crate::value::quote::quoted as quote;
 
 /// What a piece of the document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use super::lex::{Item, Kind, LexError, Lexer};
 use crate::functions::clock::{Time, Zone};
 use crate::functions::layout_parsing;
 use crate::functions::strconv::{NumberError, parse_float, parse_int};
-use crate::value::quote::quoted as quote;
 use crate::runes;
+use crate::value::quote::quoted as quote;
 use crate::value::{List, ListType, Map, MapType, Str, Value};
 
 /// How deep arrays and inline tables may nest.

@@ -269,7 +269,7 @@ impl Work<'_> {
         });
         let stored = match version.and_then(|version| u32::try_from(version).ok()) {
             Some(version) => storage.get(release, version).await,
-            None => storage.newest(release, None).await,
+            None => storage.newest(release).await,
         };
         match stored.map_err(Error::Storage)? {
             Some(stored) => {
