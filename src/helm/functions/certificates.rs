@@ -45,7 +45,7 @@ pub struct Certificate {
 }
 
 impl Object for Certificate {
-    fn type_name(&self) -> &str {
+    fn type_name(&self) -> &'static str {
         "sprig.certificate"
     }
 
@@ -215,7 +215,7 @@ impl Template {
         Ok(Self {
             common_name: common_name.to_vec(),
             addresses,
-            names: names.into_iter().map(|name| name.to_vec()).collect(),
+            names: names.into_iter().map(|name: Str| Vec::from(name.as_bytes())).collect(),
             serial,
             not_before: second(now),
             not_after: second(now + i128::from(valid)),

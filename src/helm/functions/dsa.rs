@@ -21,15 +21,15 @@ pub fn check(der: &[u8]) -> Result<(), Malformed> {
 
 /// Makes a key: version, p, q, g, y, x.
 pub fn generate(random: &dyn Random) -> Vec<u8> {
-    let (p, q) = parameters(random);
-    let cofactor = (&p - 1u32) / &q;
+    let (modulus, order) = parameters(random);
+    let cofactor = (&modulus - 1u32) / &order;
     let one = BigUint::from(1u32);
-    let g = (2u32..).map(|h| BigUint::from(h).modpow(&cofactor, &p)).find(|g| *g != one).unwrap_or(one);
-    let x = number(random, SUBGROUP_BYTES) % (&q - 1u32) + 1u32;
-    let y = g.modpow(&x, &p);
-    let numbers = [p, q, g, y, x].map(|n| unsigned(&n.to_bytes_be()));
-    let [p, q, g, y, x] = &numbers;
-    sequence(&[&unsigned(&[]), p, q, g, y, x])
+    let power = |base: u32| BigUint::from(base).modpow(&cofactor, &modulus);
+    let generator = (2..u32::MAX).map(power).find(|g| *g != one).unwrap_or(one);
+    let secret = number(random, SUBGROUP_BYTES) % (&order - 1u32) + 1u32;
+    let public = generator.modpow(&secret, &modulus);
+    let numbers = [modulus, order, generator, public, secret].map(|n| unsigned(&n.to_bytes_be()));
+    sequence(&[&unsigned(&[]), &numbers.concat()])
 }
 
 /// Finds primes p and q where q divides p - 1.

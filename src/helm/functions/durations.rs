@@ -215,7 +215,7 @@ pub(super) fn quote(text: &[u8]) -> String {
                 out.push(char::from(*byte));
             }
             b' '..=0x7f => out.push(char::from(*byte)),
-            _ => out.push_str(&format!("\\x{byte:02x}")),
+            _ => out.extend(["\\x", &format!("{byte:02x}")]),
         }
     }
     out.push('"');

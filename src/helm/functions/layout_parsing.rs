@@ -108,7 +108,7 @@ impl Fields {
             Element::NumMonth | Element::ZeroMonth => {
                 let (month, rest) = two_digits(value, element == Element::ZeroMonth)?;
                 self.month = Some(month);
-                within(month >= 1 && month <= 12, "month", rest)
+                within((1..=12).contains(&month), "month", rest)
             }
             Element::Day | Element::UnderDay | Element::ZeroDay => {
                 let value = match element {
@@ -253,7 +253,7 @@ impl Fields {
             self.hour = 0;
         }
         let (month, day) = match self.year_day {
-            Some(year_day) => self.from_year_day(year_day, value)?,
+            Some(year_day) => self.day_of_year(year_day, value)?,
             None => (self.month.unwrap_or(1), self.day.unwrap_or(1)),
         };
         if day < 1 || day > days_in_month(month, self.year) {
@@ -270,7 +270,7 @@ impl Fields {
         Ok(self.place(seconds, local))
     }
 
-    fn from_year_day(&self, year_day: u32, value: &[u8]) -> Result<(u32, u32), ParseError> {
+    fn day_of_year(&self, year_day: u32, value: &[u8]) -> Result<(u32, u32), ParseError> {
         let last = if is_leap(self.year) { 366 } else { 365 };
         if year_day < 1 || year_day > last {
             return Err(refused(value, b": day-of-year out of range"));

@@ -162,11 +162,11 @@ pub fn format(time: &Time, layout: &[u8]) -> Vec<u8> {
 
 /// Prints a time as `Time.String`, the monotonic clock's reading included.
 pub fn display(time: &Time) -> String {
-    let mut text = String::from_utf8_lossy(&format(time, STRING_LAYOUT.as_bytes())).into_owned();
+    let text = String::from_utf8_lossy(&format(time, STRING_LAYOUT.as_bytes())).into_owned();
     if let Some(reading) = time.monotonic {
         let sign = if reading < 0 { '-' } else { '+' };
         let nanos = reading.unsigned_abs();
-        text.push_str(&format!(" m={sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000));
+        return format!("{text} m={sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
     }
     text
 }

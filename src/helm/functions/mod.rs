@@ -4,6 +4,7 @@
 //! before it calls. So a function body only meets what Go would pass: a `String` parameter is a [`Value::Str`], a nil for
 //! a map parameter is a map that is nil, and [`Type::Any`] may be anything.
 
+mod addresses;
 mod arguments;
 mod cases;
 mod cast;

@@ -61,8 +61,7 @@ pub fn encode(label: &str, bytes: &[u8]) -> String {
         out.push('\n');
         rest = after;
     }
-    out.push_str(&format!("-----END {label}-----\n"));
-    out
+    out + &format!("-----END {label}-----\n")
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ fn repeats_are_valid(repeats: &[Repeat], limit: i32) -> bool {
     })
 }
 
-impl<'p> Parser<'p> {
+impl Parser<'_> {
     fn parse(&mut self) -> Parsed<Translated> {
         // The text from the last repetition operator on, while it is what was read last.
         let mut last_repeat: Option<&[u8]> = None;
@@ -162,16 +162,15 @@ impl<'p> Parser<'p> {
                     self.repeat(1, None, last_repeat)?;
                     repeated = true;
                 }
-                b'{' => match counts(&before[1..]) {
-                    Some((min, max, len)) => {
+                b'{' => {
+                    if let Some((min, max, len)) = counts(&before[1..]) {
                         self.repeat(len + 1, Some((min, max)), last_repeat)?;
                         repeated = true;
-                    }
-                    None => {
+                    } else {
                         self.rest = &before[1..];
                         self.literal('{')?;
                     }
-                },
+                }
                 b'\\' => self.escape()?,
                 _ => {
                     let (c, rest) = next_char(before)?;
@@ -599,7 +598,7 @@ fn put_range(class: &mut String, low: u32, high: u32) -> bool {
     let mut any = false;
     for (low, high) in [(low, high.min(0xd7ff)), (low.max(0xe000), high)] {
         if low <= high {
-            class.push_str(&format!("\\x{{{low:X}}}-\\x{{{high:X}}}"));
+            class.extend([format!("\\x{{{low:X}}}-\\x{{{high:X}}}")]);
             any = true;
         }
     }

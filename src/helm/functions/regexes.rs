@@ -235,12 +235,11 @@ fn expand<'t>(out: &mut Vec<u8>, template: &[u8], expression: &Expression, group
             continue;
         };
         rest = after;
-        let part = match group_number(name) {
-            Some(number) => group(number),
-            None => {
-                let named = |(_, known): &(usize, &String)| known.as_bytes() == name;
-                expression.names.iter().enumerate().filter(named).find_map(|(number, _)| group(number))
-            }
+        let part = if let Some(number) = group_number(name) {
+            group(number)
+        } else {
+            let named = |(_, known): &(usize, &String)| known.as_bytes() == name;
+            expression.names.iter().enumerate().filter(named).find_map(|(number, _)| group(number))
         };
         out.extend_from_slice(part.unwrap_or_default());
     }

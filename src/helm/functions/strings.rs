@@ -182,8 +182,8 @@ fn initials(text: &[u8]) -> Vec<u8> {
 pub(super) fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     match part {
         [] => Some(0),
-        [byte] => text.iter().position(|c| c == byte),
-        _ => text.windows(part.len()).position(|window| window == part),
+        [byte] => memchr::memchr(*byte, text),
+        _ => memchr::memmem::find(text, part),
     }
 }
 
@@ -209,7 +209,7 @@ fn cat(_: &mut Call<'_>, a: &[Value]) -> Result {
 /// Puts spaces before each line.
 fn indent(before: &[u8], spaces: i64, text: &[u8]) -> Result<Vec<u8>> {
     let spaces = usize::try_from(spaces).map_err(|_| Failure::message("strings: negative Repeat count"))?;
-    let lines = text.iter().filter(|c| **c == b'\n').count() + 1;
+    let lines = memchr::memchr_iter(b'\n', text).count() + 1;
     let len = spaces.saturating_mul(lines).saturating_add(text.len() + before.len());
     check_len(len)?;
     let mut out = Vec::with_capacity(len);
@@ -334,6 +334,12 @@ mod tests {
     fn a_long_result_is_refused() {
         assert!(matches!(repeat(b"0123456789", i64::MAX), Err(Failure::Limit(_))));
         assert!(matches!(indent(b"", 1 << 40, b"x"), Err(Failure::Limit(_))));
+    }
+
+    #[test]
+    fn white_space_of_any_length_is_trimmed() {
+        assert_eq!(trim_space("\u{a0}x\u{2003} ".as_bytes()), b"x");
+        assert_eq!(trim_space(b" \xff "), b"\xff");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn duration(args: &[Value]) -> i64 {
 }
 
 impl Object for Time {
-    fn type_name(&self) -> &str {
+    fn type_name(&self) -> &'static str {
         "time.Time"
     }
 
@@ -244,7 +244,7 @@ fn location_name(zone: &Zone) -> String {
 }
 
 impl Object for Duration {
-    fn type_name(&self) -> &str {
+    fn type_name(&self) -> &'static str {
         "time.Duration"
     }
 
@@ -296,7 +296,7 @@ macro_rules! named_int {
         }
 
         impl Object for $type {
-            fn type_name(&self) -> &str {
+            fn type_name(&self) -> &'static str {
                 $name
             }
 
@@ -338,7 +338,7 @@ impl PartialEq for Location {
 }
 
 impl Object for Location {
-    fn type_name(&self) -> &str {
+    fn type_name(&self) -> &'static str {
         "*time.Location"
     }
 

@@ -1,7 +1,6 @@
 //! Go's `net/url`: laxer than other parsers, and with error texts of its own.
 
-use std::net::Ipv6Addr;
-
+use super::addresses::{self, AddressError, Family};
 use super::arguments::{map, text};
 use super::{Call, Failure, Function, Type};
 use crate::value::quote::quoted as quote;
@@ -80,7 +79,7 @@ enum Cause {
     #[error("invalid port {0} after host")]
     Port(String),
     #[error("invalid host: ParseAddr({0}): {1}")]
-    Address(String, &'static str),
+    Address(String, AddressError),
 }
 
 /// A URL in Go's parts.
@@ -226,49 +225,11 @@ fn parse_bracketed(host: &[u8]) -> Result<Vec<u8>, Cause> {
 
 /// Holds what is in brackets against `netip.ParseAddr`.
 fn check_address(address: &[u8]) -> Result<(), Cause> {
-    let fault = |what| Err(Cause::Address(quote(address), what));
-    let Some(kind) = address.iter().find(|c| matches!(c, b'.' | b':' | b'%')) else {
-        return fault("unable to parse IP");
-    };
-    if *kind == b'%' {
-        return fault("missing IPv6 address");
+    match addresses::family(address) {
+        Ok(Family::V6) => Ok(()),
+        Ok(Family::V4) => Err(Cause::Plain("invalid IP-literal")),
+        Err(fault) => Err(Cause::Address(quote(address), fault)),
     }
-    let (plain, zone) = cut(address, b'%');
-    let text = std::str::from_utf8(plain).unwrap_or_default();
-    if *kind == b'.' {
-        return match text.parse::<std::net::Ipv4Addr>() {
-            Ok(_) if zone.is_none() => Err(Cause::Plain("invalid IP-literal")),
-            _ => fault("unexpected character"),
-        };
-    }
-    if zone.is_some_and(<[u8]>::is_empty) {
-        return fault("zone must be a non-empty string");
-    }
-    match text.parse::<Ipv6Addr>() {
-        Ok(_) => Ok(()),
-        Err(_) => fault(address_fault(plain)),
-    }
-}
-
-/// Says what `netip` finds wrong in an IPv6 address, for the commoner faults.
-fn address_fault(address: &[u8]) -> &'static str {
-    if address.iter().any(|c| !c.is_ascii_hexdigit() && !matches!(c, b':' | b'.')) {
-        return "unexpected character";
-    }
-    let text = String::from_utf8_lossy(address);
-    if text.split(':').any(|field| field.len() > 4 && !field.contains('.')) {
-        return "each group must have 4 or less digits";
-    }
-    if text.matches("::").count() > 1 || text.contains(":::") {
-        return "multiple :: in address";
-    }
-    if text.split(':').count() > 8 {
-        return "trailing garbage after address";
-    }
-    if text.ends_with(':') {
-        return "colon must be followed by more characters";
-    }
-    "address string too short"
 }
 
 fn check_port(text: &[u8]) -> Result<(), Cause> {

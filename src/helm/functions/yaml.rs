@@ -6,6 +6,7 @@ use super::arguments::text;
 use super::json::{error_entry, nil_list, or_nothing, wrong_type};
 use super::{Call, Failure, Function, Type, layouts};
 use crate::functions::clock::Time;
+use crate::functions::times::Duration;
 use crate::value::{Map, MapType, Str, Value};
 use crate::yaml::{self, Emit, Emitter};
 
@@ -13,6 +14,9 @@ type Result<T = Value> = std::result::Result<T, Failure>;
 
 const ANY: Type = Type::Any;
 const STR: Type = Type::String;
+
+/// What stands before errors of the step to JSON.
+const NOT_JSON: &str = "error marshaling into JSON: ";
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toYaml", &[ANY], |_, a| or_nothing(to_yaml(&a[0]))),
@@ -66,11 +70,20 @@ fn to_yaml(value: &Value) -> Result<Vec<u8>> {
     let written = yaml::emit(&Node { value, object: &object }, 0, &mut out);
     if object.get() {
         out.clear();
-        yaml::emit(&value.to_json()?, 0, &mut out).map_err(|error| Failure::message(error.to_string()))?;
+        let tree = value.to_json().map_err(|failure| match failure {
+            Failure::Message(text) => Failure::message(format!("{NOT_JSON}{text}")),
+            other => other,
+        })?;
+        yaml::emit(&tree, 0, &mut out).map_err(failed)?;
         return Ok(out);
     }
-    written.map_err(|error| Failure::message(error.to_string()))?;
+    written.map_err(failed)?;
     Ok(out)
+}
+
+fn failed(error: yaml::Error) -> Failure {
+    let before = if matches!(error, yaml::Error::Number(_)) { NOT_JSON } else { "" };
+    Failure::message(format!("{before}{error}"))
 }
 
 /// Writes a value the way of go-yaml v3, which knows Go's types.
@@ -100,11 +113,13 @@ fn without_objects(value: &Value) -> Value {
             if let Some(time) = value.downcast::<Time>() {
                 return layouts::format(time, layouts::RFC3339_NANO.as_bytes()).into();
             }
+            // A duration has a form of its own; other named numbers are numbers, whatever they print as.
+            match object.underlying() {
+                Some(plain) if value.downcast::<Duration>().is_none() => return without_objects(&plain),
+                _ => {}
+            }
             if let Some(text) = object.string() {
                 return text.into();
-            }
-            if let Some(plain) = object.underlying() {
-                return without_objects(&plain);
             }
             let fields = object.fields().into_iter();
             Value::map(fields.map(|(name, field)| (name.to_ascii_lowercase(), without_objects(&field))))

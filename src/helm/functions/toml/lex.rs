@@ -621,6 +621,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// After one quote of a text in three: ends it if two more follow, of which up to two may belong to the text.
+    #[allow(clippy::option_option, reason = "no end yet, and an end with or without a state after it")]
     fn closing(&mut self, delimiter: char, kind: Kind) -> Option<Option<State>> {
         if !self.accept(delimiter) {
             return None;

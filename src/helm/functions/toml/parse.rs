@@ -62,7 +62,7 @@ struct Parser<'t> {
     is_array: HashMap<Vec<u8>, bool>,
 }
 
-/// Reads a document into a `map[string]interface {}`; the error is BurntSushi's text.
+/// Reads a document into a `map[string]interface {}`; the error has the text of `BurntSushi/toml`.
 pub fn parse(text: &[u8], local: &TimeZone) -> Result<Value> {
     let text = [&b"\xff\xfe"[..], b"\xfe\xff", b"\xef\xbb\xbf"]
         .into_iter()
@@ -326,12 +326,13 @@ impl<'t> Parser<'t> {
             let (parents, node) = self.entry(depth + 1)?;
             let mut inner = table.clone();
             for parent in parents {
-                let next = match inner.borrow_mut().entry(parent).or_insert_with(|| Node::Table(Rc::default())) {
-                    Node::Table(next) => next.clone(),
-                    _ => {
-                        let path = String::from_utf8_lossy(&path_text(&self.context)).into_owned();
-                        return self.fail(self.line, &format!("{} is not a table", quote(path.as_bytes())));
-                    }
+                let next = if let Node::Table(next) =
+                    inner.borrow_mut().entry(parent).or_insert_with(|| Node::Table(Rc::default()))
+                {
+                    next.clone()
+                } else {
+                    let path = path_text(&self.context);
+                    return self.fail(self.line, &format!("{} is not a table", quote(&path)));
                 };
                 inner = next;
             }
