@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 .SHELLFLAGS := -ec
 .DEFAULT_GOAL := help
-.PHONY: help test test-fast setup lint deny test-build cluster-up cluster-down
+.PHONY: help test test-fast setup lint deny test-build cluster-up cluster-down fuzz-short
 
 CARGO ?= cargo
 # Tests over the case packs are ignored unless the folder that holds the packs is known.
@@ -45,3 +45,11 @@ cluster-up: ## start a control plane that stays; the last line is its kubeconfig
 
 cluster-down: ## end it
 	@tests/cluster/cluster.sh down
+
+FUZZ_TARGETS := template yaml yaml-round-trip json strvals semver regex schema archive release
+FUZZ_CORPUS ?= $(or $(BOWLINE_CACHE),$(HOME)/.cache/bowline)/fuzz
+
+fuzz-short: ## each fuzz target for 30 s
+	$(CARGO) build -p bowline-fuzz
+	for target in $(FUZZ_TARGETS); do \
+	  $(CARGO) run -q -p bowline-fuzz -- $$target --seconds 30 --corpus $(FUZZ_CORPUS); done

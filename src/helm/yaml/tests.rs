@@ -55,7 +55,8 @@ fn nesting_has_a_limit() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
     assert_eq!(error(&nested(MAX_DEPTH + 1)), format!("yaml: exceeded max depth of {MAX_DEPTH}"));
-    let block: String = (0..=MAX_DEPTH).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let lines: Vec<String> = (0..=MAX_DEPTH).map(|depth| format!("{}a:", " ".repeat(depth))).collect();
+    let block = lines.join("\n");
     assert_eq!(error(&block), format!("yaml: exceeded max depth of {MAX_DEPTH}"));
     let mut tree = json!(1);
     for _ in 0..=MAX_DEPTH {
@@ -76,7 +77,7 @@ fn a_document_that_is_mostly_aliases_is_refused() {
     let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..9 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        text.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        text = format!("{text}a{level}: &a{level} [{aliases}]\n");
     }
     assert_eq!(error(&text), "yaml: document contains excessive aliasing");
 }
