@@ -18,7 +18,7 @@ use kube::{
     },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A namespaced kind that a controller can watch.
@@ -77,6 +77,8 @@ pub struct Watched<K: Watchable> {
     requests: Mutex<Option<mpsc::UnboundedReceiver<ObjectRef<K>>>>,
     listeners: Mutex<Vec<Listener<K>>>,
     waiters: Mutex<HashMap<ObjectRef<K>, Arc<Notify>>>,
+    /// Whether the first list is in. kube's own `Store::wait_until_ready` wakes one of several that wait.
+    listed: watch::Sender<bool>,
 }
 
 /// Locks a mutex; a panic of another holder leaves data that is still whole here, since no update spans two steps.
@@ -109,6 +111,7 @@ where
             requests: Mutex::new(Some(requests)),
             listeners: Mutex::default(),
             waiters: Mutex::default(),
+            listed: watch::Sender::new(false),
         }
     }
 
@@ -180,10 +183,8 @@ where
 
     /// Waits until the first list is in.
     pub async fn ready(&self) {
-        // The writer goes only when the process ends; an end is no readiness.
-        if self.store.wait_until_ready().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        // The sender is our own, so that the channel does not close.
+        let _ = self.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
     /// Watches the kind until cancelled, in one namespace or in all, those objects that a label selector names. An object
@@ -248,6 +249,9 @@ where
             watcher::Event::Apply(o) | watcher::Event::Delete(o) => vec![ObjectRef::from_obj(o)],
         };
         writer.apply_watcher_event(&event);
+        if matches!(event, watcher::Event::InitDone) {
+            self.listed.send_replace(true);
+        }
         for key in touched {
             let change = Change { before: before.get(&key).cloned(), after: self.store.get(&key) };
             self.changed(&key, &change);
