@@ -284,7 +284,8 @@ where
             return Action::await_change();
         };
         let (kind, namespace, name) = (R::Kind::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
-        let span = tracing::info_span!("reconcile", controller = R::CONTROLLER, %kind, %namespace, %name);
+        // `name` is the span's own in JSON lines.
+        let span = tracing::info_span!("reconcile", controller = R::CONTROLLER, %kind, %namespace, object = %name);
         let started = Instant::now();
         let next = self.run(object).instrument(span).await;
         self.shell.metrics.reconciled(&kind, &namespace, &name, started.elapsed(), next == Next::Retry);

@@ -6,7 +6,7 @@
 mod act;
 mod chart_object;
 mod charts;
-mod decide;
+pub mod decide;
 mod history;
 pub mod memory;
 mod observe;
