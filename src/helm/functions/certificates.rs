@@ -201,7 +201,7 @@ impl Template {
             let shown = value.to_text()?;
             Ok(Failure::message(format!("error parsing ip: {shown} is not a string")))
         })?;
-        let addresses = addresses.iter().map(|text| parse_ip(text)).collect::<Result<_>>()?;
+        let addresses = addresses.iter().map(parse_ip).collect::<Result<_>>()?;
         let names = strings(names, |value| {
             let shown = value.to_text()?;
             Ok(Failure::message(format!("error processing alternate dns name: {shown} is not a string")))

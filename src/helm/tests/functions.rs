@@ -65,7 +65,7 @@ fn wanted(row: &Row) -> Result<Vec<u8>, String> {
     match (&row.err, &row.out, &row.out_b64) {
         (Some(error), _, _) => Err(error.strip_prefix("Error: ").unwrap_or(error).trim_end().to_owned()),
         (None, Some(text), _) => Ok(text.clone().into_bytes()),
-        (None, None, text) => Ok(STANDARD.decode(text.as_deref().unwrap_or_default()).unwrap()),
+        (None, None, text) => Ok(STANDARD.decode(text.as_deref().unwrap_or_default()).expect("base 64")),
     }
 }
 

@@ -590,11 +590,10 @@ impl<'t> Lexer<'t> {
         loop {
             match self.next() {
                 EOF => return self.fail("unexpected EOF; expected '\"\"\"'".into()),
-                '\\' => {
-                    if !is_newline(self.next()) {
-                        self.backup();
-                        self.escape()?;
-                    }
+                // A line break after a backslash is no escape.
+                '\\' if !is_newline(self.next()) => {
+                    self.backup();
+                    self.escape()?;
                 }
                 '"' => {
                     if let Some(next) = self.closing('"', Kind::MultilineStr) {
