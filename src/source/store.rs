@@ -70,6 +70,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Tells whether the artifact's file is not there.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Disk { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// Whether an artifact's file is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {

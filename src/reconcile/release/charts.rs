@@ -33,6 +33,13 @@ pub enum Error {
     Ended { path: String },
 }
 
+impl Error {
+    /// Tells whether the artifact's file is not in the store, as after a restart with an empty disk.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Artifact { source, .. } if source.is_missing())
+    }
+}
+
 /// The charts of the releases, kept while a HelmChart has their artifact.
 pub struct Charts {
     store: ArtifactStore,

@@ -29,7 +29,7 @@ use self::{
     act::{Acted, Work},
     decide::{Action, Decision, Desired, Drift, HistoryChange, LastRelease, Outcome, RollbackTarget, Step, View},
     memory::Memory,
-    observe::LoadedChart,
+    observe::ChartSource,
     obstacle::{Class, Obstacle},
     report::{Notice, Report},
 };
@@ -108,7 +108,7 @@ impl Reconciler for Releases {
 /// Everything that the actions of one run share.
 struct Attempt<'r> {
     object: Arc<HelmRelease>,
-    chart: LoadedChart,
+    source: ChartSource,
     composed: observe::Composed,
     desired: Desired,
     storage: ReleaseStorage,
@@ -176,16 +176,15 @@ impl Releases {
         self.chart_object(run).await?;
         self.dependencies(&object)?;
         self.report(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
-        let artifact = self.source(&object)?;
+        let source = self.source(&object)?;
         let obstacles =
             [reasons::ACCESS_DENIED, reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::UNSUPPORTED_FIELD];
         self.report(&object, &mut run.status).cleared(&obstacles);
         let composed = self.values(&self.client, &object).await?;
         self.report(&object, &mut run.status).cleared(&[reasons::VALUES_ERROR]);
-        let chart = self.chart(&artifact).await?;
         let desired = Desired {
-            chart_name: chart.chart.name().to_owned(),
-            chart_version: chart.chart.version().to_owned(),
+            chart_name: source.chart_name.clone(),
+            chart_version: source.chart_version.clone(),
             config_digest: composed.digest.clone(),
             post_renderers_digest: None,
             common_metadata_digest: None,
@@ -193,7 +192,7 @@ impl Releases {
         if self.moved(run, &object, &desired).await? {
             return Ok(Next::Now);
         }
-        self.begin(&object, &mut run.status, &desired, &chart);
+        self.begin(&object, &mut run.status, &desired);
         let namespace = target::storage_namespace(&object);
         let place = (namespace.clone(), target::release_name(&object));
         self.memory.register(&run.key(), place, observe::config_keys(&object));
@@ -201,7 +200,7 @@ impl Releases {
             storage: self.storage(&namespace),
             namespace,
             object,
-            chart,
+            source,
             composed,
             desired,
             releases: self,
@@ -280,7 +279,7 @@ impl Releases {
     }
 
     /// Notes what this attempt is about, and starts the counts anew where that is not what the last one was about.
-    fn begin(&self, object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired, chart: &LoadedChart) {
+    fn begin(&self, object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired) {
         status.storage_namespace = Some(target::storage_namespace(object));
         if let Some(reason) = decide::reset_reason(object, status, desired) {
             tracing::debug!(reason, "failure counts start anew");
@@ -291,7 +290,7 @@ impl Releases {
         }
         status.last_attempted_generation = object.metadata.generation.unwrap_or(0);
         status.last_attempted_revision = Some(desired.chart_version.clone());
-        status.last_attempted_revision_digest.clone_from(&chart.oci_digest);
+        status.last_attempted_revision_digest = None;
         status.last_attempted_config_digest = Some(desired.config_digest.clone());
         status.last_attempted_values_checksum = None;
         status.last_release_revision = 0;
@@ -544,12 +543,12 @@ impl Attempt<'_> {
     ) -> Result<Acted, Obstacle> {
         match action {
             Action::Install => {
-                let values = self.values().await?;
-                Ok(work.install(&self.chart.chart, values, last).await)
+                let chart = self.releases.chart(&self.source.artifact).await?;
+                Ok(work.install(&chart, self.values().await?, last).await)
             }
             Action::Upgrade => {
-                let values = self.values().await?;
-                Ok(work.upgrade(&self.chart.chart, values).await)
+                let chart = self.releases.chart(&self.source.artifact).await?;
+                Ok(work.upgrade(&chart, self.values().await?).await)
             }
             Action::Unlock => Ok(work.unlock().await),
             Action::Test => Ok(work.test(status).await),
@@ -588,7 +587,7 @@ impl Attempt<'_> {
                 match error {
                     None => report.released(&of),
                     Some(error) => {
-                        let app_version = self.chart.chart.app_version();
+                        let app_version = acted.app_version.as_str();
                         let counted = !acted.snapshots.is_empty();
                         Some(report.release_failed(&of, &self.desired, app_version, counted, error))
                     }

@@ -26,12 +26,12 @@ use crate::{
     telemetry::chain,
 };
 
-/// The chart of a release.
-#[derive(Clone)]
-pub struct LoadedChart {
-    pub chart: Arc<Chart>,
-    /// The digest of the OCI artifact that it came from.
-    pub oci_digest: Option<String>,
+/// The source of a release's chart: what a decision needs of it, and where the chart itself is.
+#[derive(Clone, Debug)]
+pub struct ChartSource {
+    pub artifact: Artifact,
+    pub chart_name: String,
+    pub chart_version: String,
 }
 
 /// The values of a release: their digest, and themselves where they had to be read.
@@ -64,7 +64,7 @@ impl Releases {
     }
 
     /// Finds the HelmChart of a release and its artifact.
-    pub(super) fn source(&self, object: &HelmRelease) -> Result<Artifact, Obstacle> {
+    pub(super) fn source(&self, object: &HelmRelease) -> Result<ChartSource, Obstacle> {
         let own = object.metadata.namespace.clone().unwrap_or_default();
         let (namespace, name) = match (&object.spec.chart_ref, chart_object::reference(object)) {
             (Some(reference), _) => {
@@ -86,19 +86,29 @@ impl Releases {
                 format!("could not get Source object: helmcharts.source.toolkit.fluxcd.io \"{name}\" not found");
             return Err(Obstacle::wait(reasons::ARTIFACT_FAILED, message));
         };
-        artifact_of(&chart).map_err(|problem| {
+        let artifact = artifact_of(&chart).map_err(|problem| {
             let message = format!("HelmChart '{namespace}/{name}' is not ready: {problem}");
             Obstacle::wait(reasons::SOURCE_NOT_READY, message)
+        })?;
+        let chart_name = chart.status.as_ref().and_then(|status| status.observed_chart_name.clone());
+        Ok(ChartSource {
+            chart_name: chart_name.unwrap_or_else(|| chart.spec.chart.clone()),
+            // The revision of a HelmChart's artifact is the version in its Chart.yaml.
+            chart_version: artifact.revision.clone(),
+            artifact,
         })
     }
 
     /// Loads the chart of an artifact, once for all releases that use it.
-    pub(super) async fn chart(&self, artifact: &Artifact) -> Result<LoadedChart, Obstacle> {
-        let chart = self.charts.load(artifact).await.map_err(|error| {
-            let message = format!("Could not load chart: {}", chain(&error));
-            Obstacle::retry(reasons::ARTIFACT_FAILED, message)
-        })?;
-        Ok(LoadedChart { chart, oci_digest: None })
+    ///
+    /// An artifact whose file is gone is being made anew by its source, which starts the release again.
+    pub(super) async fn chart(&self, artifact: &Artifact) -> Result<Arc<Chart>, Obstacle> {
+        self.charts.load(artifact).await.map_err(|error| {
+            if error.is_missing() {
+                return Obstacle::wait(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
+            }
+            Obstacle::retry(reasons::ARTIFACT_FAILED, format!("Could not load chart: {}", chain(&error)))
+        })
     }
 
     /// Composes the values, or takes their digest from memory where nothing they are made of has changed.

@@ -125,13 +125,23 @@ pub struct Acted {
     pub error: Option<Error>,
     /// The pending revision that was unlocked, and the status that it had.
     pub pending: Option<(Snapshot, &'static str)>,
+    /// The application's version in the chart that was installed or upgraded to.
+    pub app_version: String,
     recording: Recording,
     action: Option<ReleaseAction>,
 }
 
 impl Acted {
     fn new(recording: Recording, action: Option<ReleaseAction>) -> Self {
-        Self { snapshots: BTreeMap::new(), inventory: None, error: None, pending: None, recording, action }
+        Self {
+            snapshots: BTreeMap::new(),
+            inventory: None,
+            error: None,
+            pending: None,
+            app_version: String::new(),
+            recording,
+            action,
+        }
     }
 
     fn ended(mut self, result: Result<(), Error>) -> Self {

@@ -30,6 +30,7 @@ impl Work<'_> {
     /// Upgrades a release to a chart.
     pub async fn upgrade(&self, chart: &Arc<Chart>, values: Map<String, Value>) -> Acted {
         let mut acted = Acted::new(Recording::Release, Some(ReleaseAction::Upgrade));
+        acted.app_version = chart.app_version().to_owned();
         let result = self.try_upgrade(chart, values, &mut acted).await;
         acted.ended(result)
     }
