@@ -111,7 +111,7 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
-    /// Writes all metrics in the OpenMetrics text form.
+    /// Writes all metrics in the `OpenMetrics` text form.
     pub fn encode(&self) -> Result<String, std::fmt::Error> {
         if let Some(bytes) = resident_bytes() {
             self.resident_bytes.set(bytes);

@@ -31,7 +31,7 @@ pub struct Args {
     /// How often the Git repository is asked for a new commit.
     #[arg(long, env = "BOWLINE_INTERVAL", default_value = "1m", value_parser = duration)]
     interval: Duration,
-    /// The daemon's own namespace; made if it is missing. Also taken from RUNTIME_NAMESPACE.  [default: flux-system]
+    /// The daemon's own namespace; made if it is missing. Also taken from `RUNTIME_NAMESPACE`.  [default: flux-system]
     #[arg(long, env = "BOWLINE_NAMESPACE")]
     namespace: Option<String>,
     /// How many objects of a kind are worked on at one time. A release that waits for its workloads does not count.

@@ -113,12 +113,11 @@ async fn discard<T>(future: impl Future<Output = T>) {
 
 /// Opens the artifact store; without `--storage-path` in a folder of its own, which goes with the returned guard.
 fn open_store(config: &Config) -> Result<(ArtifactStore, Option<tempfile::TempDir>), Error> {
-    let (path, guard) = match &config.storage_path {
-        Some(path) => (path.clone(), None),
-        None => {
-            let folder = tempfile::Builder::new().prefix("bowline-").tempdir().map_err(Error::Folder)?;
-            (folder.path().to_owned(), Some(folder))
-        }
+    let (path, guard) = if let Some(path) = &config.storage_path {
+        (path.clone(), None)
+    } else {
+        let folder = tempfile::Builder::new().prefix("bowline-").tempdir().map_err(Error::Folder)?;
+        (folder.path().to_owned(), Some(folder))
     };
     let advertised = config.storage_adv_addr.clone().unwrap_or_else(|| {
         let address = config.storage_addr;
@@ -176,7 +175,7 @@ fn start(
         sources: source_changes.clone(),
         events: events.reporting_as("kustomize-controller"),
         no_cross_namespace_refs: config.no_cross_namespace_refs,
-        memory: Default::default(),
+        memory: environment::memory::Memory::default(),
     };
     let releases = Releases {
         client: client.clone(),

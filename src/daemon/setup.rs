@@ -23,7 +23,7 @@ const FIELD_MANAGER: &str = "bowline";
 /// The label of the pair that the daemon wrote for an environment.
 const ENVIRONMENT_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", "bowline");
 /// How long the API server may take to serve a definition that it has accepted.
-const ESTABLISH_TIMEOUT: Duration = Duration::from_secs(60);
+const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(1);
 /// How often Flux's leases are read while its controllers are at work.
 const FLUX_POLL: Duration = Duration::from_secs(5);
 

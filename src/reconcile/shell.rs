@@ -175,7 +175,7 @@ where
         let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "status": patch });
         match self.api.patch_status(self.name(), &PatchParams::default(), &Patch::Merge(&patch)).await {
             Ok(object) => {
-                self.written = object.status().map(|s| to_value(s)).unwrap_or_default();
+                self.written = object.status().map(to_value).unwrap_or_default();
                 self.watched.wrote(object);
                 Ok(())
             }
@@ -296,7 +296,7 @@ where
         let status = object.status().cloned().unwrap_or_default();
         let mut run = Run {
             api: Api::namespaced(self.shell.client.clone(), &object.namespace().unwrap_or_default()),
-            written: object.status().map(|s| to_value(s)).unwrap_or_default(),
+            written: object.status().map(to_value).unwrap_or_default(),
             status,
             object,
             watched: self.watched.clone(),

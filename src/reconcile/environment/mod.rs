@@ -7,7 +7,7 @@ mod act;
 mod decide;
 mod health;
 mod manifests;
-mod memory;
+pub mod memory;
 mod observe;
 mod order;
 mod prepare;
@@ -412,7 +412,7 @@ impl Environments {
             Some(ending) => Err(ending),
             None => self.health(run, &pass, &work, &done).await,
         };
-        self.conclude(run, owner, work, done, ending, &progress).await
+        self.conclude(run, owner, work, done, ending, &progress)
     }
 
     async fn work(&self, pass: &Pass<'_>, work: &Work, before: &[ResourceRef]) -> Done {
@@ -504,7 +504,7 @@ impl Environments {
         }
     }
 
-    async fn conclude(
+    fn conclude(
         &self,
         run: &mut Run<Kustomization>,
         owner: &Owner,

@@ -32,7 +32,7 @@ pub fn truncate(history: &mut Vec<Snapshot>, ignore_tests: bool) {
     history.truncate(keep);
 }
 
-/// Sorts newest first and drops what is older than five: under RetryOnFailure nothing is rolled back to.
+/// Sorts newest first and drops what is older than five: under `RetryOnFailure` nothing is rolled back to.
 pub fn truncate_for_retry(history: &mut Vec<Snapshot>) {
     sort(history);
     history.truncate(MAX_SNAPSHOTS);

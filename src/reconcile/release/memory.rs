@@ -165,7 +165,7 @@ impl Memory {
         });
     }
 
-    /// Watches the metadata of ConfigMaps and Secrets until cancelled, and calls `trigger` for each release that reads
+    /// Watches the metadata of `ConfigMaps` and Secrets until cancelled, and calls `trigger` for each release that reads
     /// one that changed, or whose newest record is not the one that a run saw.
     pub async fn watch(
         &self,

@@ -18,7 +18,7 @@ mod target;
 pub mod triggers;
 mod values;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
@@ -117,11 +117,39 @@ struct Attempt<'r> {
     permit: Permit,
 }
 
-impl Releases {
-    fn report<'a>(&self, object: &'a HelmRelease, status: &'a mut HelmReleaseStatus) -> Report<'a> {
-        Report { object, status, now: Timestamp::now() }
-    }
+/// Starts a report on the present moment.
+fn report_on<'a>(object: &'a HelmRelease, status: &'a mut HelmReleaseStatus) -> Report<'a> {
+    Report { object, status, now: Timestamp::now() }
+}
 
+/// Notes what this attempt is about, and starts the counts anew where that is not what the last one was about.
+fn begin(object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired) {
+    status.storage_namespace = Some(target::storage_namespace(object));
+    if let Some(reason) = decide::reset_reason(object, status, desired) {
+        tracing::debug!(reason, "failure counts start anew");
+        report_on(object, status).clear_failures();
+    }
+    if decide::is_reset_requested(object, status) {
+        status.last_handled_reset_at = object.annotations().get(meta::RESET_REQUESTED_AT).cloned();
+    }
+    status.last_attempted_generation = object.metadata.generation.unwrap_or(0);
+    status.last_attempted_revision = Some(desired.chart_version.clone());
+    status.last_attempted_revision_digest = None;
+    status.last_attempted_config_digest = Some(desired.config_digest.clone());
+    status.last_attempted_values_checksum = None;
+    status.last_release_revision = 0;
+}
+
+fn change_history(status: &mut HelmReleaseStatus, change: HistoryChange) {
+    match change {
+        HistoryChange::Keep => {}
+        HistoryChange::Clear => status.history.clear(),
+        HistoryChange::Truncate { ignore_tests } => history::truncate(&mut status.history, ignore_tests),
+        HistoryChange::TruncateForRetry => history::truncate_for_retry(&mut status.history),
+    }
+}
+
+impl Releases {
     fn tell(&self, object: &HelmRelease, notice: Notice) {
         self.events.publish(Note {
             involved: Involved::of(object),
@@ -134,7 +162,7 @@ impl Releases {
 
     /// Tells of something that has no release yet.
     fn warn(&self, object: &HelmRelease, is_warning: bool, reason: &'static str, message: String) {
-        self.tell(object, Notice { is_warning, reason, message, annotations: Default::default() });
+        self.tell(object, Notice { is_warning, reason, message, annotations: BTreeMap::new() });
     }
 
     fn storage(&self, namespace: &str) -> ReleaseStorage {
@@ -145,7 +173,7 @@ impl Releases {
         let object = run.object.clone();
         let before = conditions::get(&run.status.conditions, conditions::READY).cloned();
         let is_news = before.is_none_or(|c| c.reason != obstacle.reason || c.message != obstacle.message);
-        let mut report = self.report(&object, &mut run.status);
+        let mut report = report_on(&object, &mut run.status);
         match obstacle.class {
             Class::Retry => report.reconciling(reasons::PROGRESSING_WITH_RETRY, obstacle.message.clone()),
             Class::Wait => report.reconciling(reasons::PROGRESSING, "Fulfilling prerequisites"),
@@ -175,13 +203,13 @@ impl Releases {
         self.warn_of_fields(run, &object);
         self.chart_object(run).await?;
         self.dependencies(&object)?;
-        self.report(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
+        report_on(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
         let source = self.source(&object)?;
         let obstacles =
             [reasons::ACCESS_DENIED, reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::UNSUPPORTED_FIELD];
-        self.report(&object, &mut run.status).cleared(&obstacles);
+        report_on(&object, &mut run.status).cleared(&obstacles);
         let composed = self.values(&self.client, &object).await?;
-        self.report(&object, &mut run.status).cleared(&[reasons::VALUES_ERROR]);
+        report_on(&object, &mut run.status).cleared(&[reasons::VALUES_ERROR]);
         let desired = Desired {
             chart_name: source.chart_name.clone(),
             chart_version: source.chart_version.clone(),
@@ -192,7 +220,7 @@ impl Releases {
         if self.moved(run, &object, &desired).await? {
             return Ok(Next::Now);
         }
-        self.begin(&object, &mut run.status, &desired);
+        begin(&object, &mut run.status, &desired);
         let namespace = target::storage_namespace(&object);
         let place = (namespace.clone(), target::release_name(&object));
         self.memory.register(&run.key(), place, observe::config_keys(&object));
@@ -274,26 +302,8 @@ impl Releases {
         self.uninstall(run).await?;
         run.status.history.clear();
         run.status.storage_namespace = None;
-        self.report(object, &mut run.status).clear_failures();
+        report_on(object, &mut run.status).clear_failures();
         Ok(true)
-    }
-
-    /// Notes what this attempt is about, and starts the counts anew where that is not what the last one was about.
-    fn begin(&self, object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired) {
-        status.storage_namespace = Some(target::storage_namespace(object));
-        if let Some(reason) = decide::reset_reason(object, status, desired) {
-            tracing::debug!(reason, "failure counts start anew");
-            self.report(object, status).clear_failures();
-        }
-        if decide::is_reset_requested(object, status) {
-            status.last_handled_reset_at = object.annotations().get(meta::RESET_REQUESTED_AT).cloned();
-        }
-        status.last_attempted_generation = object.metadata.generation.unwrap_or(0);
-        status.last_attempted_revision = Some(desired.chart_version.clone());
-        status.last_attempted_revision_digest = None;
-        status.last_attempted_config_digest = Some(desired.config_digest.clone());
-        status.last_attempted_values_checksum = None;
-        status.last_release_revision = 0;
     }
 
     /// Uninstalls the release of a deleted object, deletes its HelmChart and lets the object go. A suspended one leaves
@@ -340,7 +350,7 @@ impl Releases {
         let acted = work.uninstall(&current, ReleaseAction::Uninstall).await;
         acted.record(&mut run.status);
         let error = acted.error.as_ref().map(|error| chain(error));
-        let mut report = self.report(&object, &mut run.status);
+        let mut report = report_on(&object, &mut run.status);
         let notice = report.uninstalled(&current, error.as_deref());
         report.summarize(None);
         let message = notice.message.clone();
@@ -354,7 +364,7 @@ impl Releases {
 
 impl Attempt<'_> {
     fn report<'a>(&'a self, status: &'a mut HelmReleaseStatus) -> Report<'a> {
-        Report { object: &self.object, status, now: Timestamp::now() }
+        report_on(&self.object, status)
     }
 
     fn view<'a>(&'a self, status: &'a HelmReleaseStatus, last: Option<&'a LastRelease>) -> View<'a> {
@@ -383,7 +393,7 @@ impl Attempt<'_> {
             }
             let Decision { step, history } = decide::next(&view, &state);
             tracing::debug!(?state, ?step, "decided");
-            self.change_history(&mut run.status, history);
+            change_history(&mut run.status, history);
             let action = match step {
                 Step::Act(action) => action,
                 Step::Done => return Ok(self.finished(run)),
@@ -413,18 +423,9 @@ impl Attempt<'_> {
             && self.object.annotations().contains_key(meta::FORCE_REQUESTED_AT)
     }
 
-    fn change_history(&self, status: &mut HelmReleaseStatus, change: HistoryChange) {
-        match change {
-            HistoryChange::Keep => {}
-            HistoryChange::Clear => status.history.clear(),
-            HistoryChange::Truncate { ignore_tests } => history::truncate(&mut status.history, ignore_tests),
-            HistoryChange::TruncateForRetry => history::truncate_for_retry(&mut status.history),
-        }
-    }
-
     fn interval(&self) -> Next {
         // The API server refuses what is no duration; an object that got past it is looked at now and then all the same.
-        const FALLBACK: Duration = Duration::from_secs(10 * 60);
+        const FALLBACK: Duration = Duration::from_mins(10);
         Next::Interval(self.object.spec.interval.get_or(FALLBACK))
     }
 

@@ -198,7 +198,7 @@ impl Releases {
     }
 }
 
-/// Returns the ConfigMaps and Secrets that a release's values come from, in order.
+/// Returns the `ConfigMaps` and Secrets that a release's values come from, in order.
 pub fn config_keys(object: &HelmRelease) -> Vec<ConfigKey> {
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
     object.spec.values_from.iter().map(|r| (r.kind.clone(), namespace.clone(), r.name.clone())).collect()

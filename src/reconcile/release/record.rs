@@ -8,7 +8,6 @@ use helm::{
 use jiff::Zoned;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use super::{decide::LastRelease, values};
 use crate::{
@@ -18,6 +17,7 @@ use crate::{
         meta::{self, HELM_FIELD_MANAGER},
     },
     cluster::storage::StoredRecord,
+    source::archive,
 };
 
 /// A record of Helm's storage that cannot be read.
@@ -66,9 +66,7 @@ pub fn digest(record: &Release) -> String {
         "hooks": hooks,
         "namespace": record.namespace,
     });
-    let text = json::to_text(&observed, Escape::Html);
-    let hex: String = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    archive::digest(json::to_text(&observed, Escape::Html).as_bytes())
 }
 
 /// Takes a snapshot of a record; what did it and where its chart came from is for the caller to say.
@@ -109,14 +107,14 @@ pub fn test_hooks(record: &Release, filters: &[Filter]) -> std::collections::BTr
             let status = TestHookStatus {
                 last_completed: time(&hook.last_run.completed_at),
                 last_started: time(&hook.last_run.started_at),
-                phase: hook.last_run.phase.as_ref().map(|phase| phase_text(phase).to_owned()),
+                phase: hook.last_run.phase.map(|phase| phase_text(phase).to_owned()),
             };
             (hook.name.clone(), status)
         })
         .collect()
 }
 
-fn phase_text(phase: &Phase) -> &'static str {
+fn phase_text(phase: Phase) -> &'static str {
     match phase {
         Phase::Unknown => "Unknown",
         Phase::Running => "Running",

@@ -82,7 +82,7 @@ impl Report<'_> {
         }
     }
 
-    /// Makes Ready of the conditions about actions: the newest generation first, then Remediated, TestSuccess (where
+    /// Makes Ready of the conditions about actions: the newest generation first, then Remediated, `TestSuccess` (where
     /// tests count), Released. A remediated release is not ready.
     pub fn summarize(&mut self, desired: Option<&Desired>) {
         let tests_count = target::tests_enabled(self.object) && !target::test_failures_ignored(self.object);
@@ -125,7 +125,7 @@ impl Report<'_> {
         self.replace_remediated(&current);
         let released = conditions::get(&self.status.conditions, conditions::RELEASED);
         let is_ready = conditions::is_true(&self.status.conditions, conditions::READY);
-        if !is_ready || !released.is_some_and(|c| c.status == "True") {
+        if !is_ready || released.is_none_or(|c| c.status != "True") {
             let heal = match released.map(|c| c.reason.as_str()) {
                 Some(reasons::INSTALL_FAILED) => Some((reasons::INSTALL_SUCCEEDED, "install")),
                 Some(reasons::UPGRADE_FAILED) => Some((reasons::UPGRADE_SUCCEEDED, "upgrade")),

@@ -3,21 +3,25 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
-use sha2::{Digest, Sha256};
 
-use crate::api::{
-    HelmRelease, HelmReleaseStatus, Snapshot,
-    helm_release::{
-        ActionStrategyName, ChartNameChangeStrategy, DriftDetectionMode, ReleaseAction, RemediationStrategy,
+use crate::{
+    api::{
+        HelmRelease, HelmReleaseStatus, Snapshot,
+        helm_release::{
+            ActionStrategyName, ChartNameChangeStrategy, DriftDetectionMode, ReleaseAction, RemediationStrategy,
+        },
     },
+    source::archive,
 };
 
 /// Helm's limit of a release name, in bytes.
 const MAX_RELEASE_NAME: usize = 53;
+/// How many hex digits of a longer name's hash stand for its end.
+const HASH: usize = 12;
 /// How long an action may take where nothing says so.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-/// After how long RetryOnFailure tries again where nothing says so.
-const DEFAULT_RETRY_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(5);
+/// After how long `RetryOnFailure` tries again where nothing says so.
+const DEFAULT_RETRY_INTERVAL: Duration = Duration::from_mins(5);
 
 /// Returns the release's name as the spec has it, before it is shortened: it stands in messages.
 pub fn full_release_name(object: &HelmRelease) -> String {
@@ -34,11 +38,10 @@ pub fn release_name(object: &HelmRelease) -> String {
     if name.len() <= MAX_RELEASE_NAME {
         return name;
     }
-    const HASH: usize = 12;
-    let digest = Sha256::digest(name.as_bytes());
-    let hash: String = digest.iter().take(HASH / 2).map(|byte| format!("{byte:02x}")).collect();
+    let digest = archive::digest(name.as_bytes());
+    let hash = digest.trim_start_matches("sha256:");
     // Names of objects are ASCII, so that the cut is at a character.
-    format!("{}-{hash}", &name[..MAX_RELEASE_NAME - HASH - 1])
+    format!("{}-{}", &name[..MAX_RELEASE_NAME - HASH - 1], &hash[..HASH])
 }
 
 /// Returns the namespace that the release's objects go to.
@@ -149,12 +152,12 @@ pub fn active_remediation(object: &HelmRelease, status: &HelmReleaseStatus) -> O
     }
 }
 
-/// Returns the retry interval of the action that was tried last, where its strategy is RetryOnFailure.
+/// Returns the retry interval of the action that was tried last, where its strategy is `RetryOnFailure`.
 pub fn active_retry(object: &HelmRelease, status: &HelmReleaseStatus) -> Option<Duration> {
     retry_of(object, status.last_attempted_release_action.as_ref()?)
 }
 
-/// Returns the retry interval of an action whose strategy is RetryOnFailure.
+/// Returns the retry interval of an action whose strategy is `RetryOnFailure`.
 pub fn retry_of(object: &HelmRelease, action: &ReleaseAction) -> Option<Duration> {
     let (name, interval) = match action {
         ReleaseAction::Install => {

@@ -6,12 +6,15 @@ use std::collections::HashMap;
 use helm::{strvals, yaml};
 use serde_json::{Map, Value};
 
-use crate::api::helm_release::{ValuesReference, ValuesReferenceKind};
+use crate::{
+    api::helm_release::{ValuesReference, ValuesReferenceKind},
+    source::archive,
+};
 
 /// The key that is read where a reference names none.
 const DEFAULT_KEY: &str = "values.yaml";
 
-/// The ConfigMaps and Secrets that values are read from: kind and name to data by key; none for one that does not exist.
+/// The `ConfigMaps` and Secrets that values are read from: kind and name to data by key; none for one that does not exist.
 pub type Contents = HashMap<(ValuesReferenceKind, String), Option<HashMap<String, Vec<u8>>>>;
 
 /// Why values cannot be composed. No text of these holds a value.
@@ -176,10 +179,7 @@ fn share_lists(inline: &mut Map<String, Value>, result: &Map<String, Value>) {
 
 /// Returns the digest of values as Flux takes it: of go-yaml's text with sorted keys, and of nothing for no values.
 pub fn digest(values: &Map<String, Value>) -> String {
-    use sha2::Digest;
     let text = if values.is_empty() { Ok(Vec::new()) } else { yaml::digest_text(&Value::Object(values.clone())) };
     // Values come from JSON, so that there is nothing in them that YAML cannot write.
-    let text = text.unwrap_or_default();
-    let hex: String = sha2::Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    archive::digest(&text.unwrap_or_default())
 }

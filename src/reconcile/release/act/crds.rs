@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long definitions may take to be served.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why a chart's definitions are not there.
 #[derive(Debug, thiserror::Error)]

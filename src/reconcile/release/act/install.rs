@@ -48,7 +48,7 @@ impl Work<'_> {
             skip_schema_validation: settings.disable_schema_validation,
         };
         let Prepared { mut record, resources } = self.prepare(chart, &values, revision).await?;
-        let owner = self.owner(&record);
+        let owner = objects::Owner::of(&record);
         if settings.disable_take_ownership {
             self.check_ownership(&resources, &owner, "install").await?;
         }
@@ -60,7 +60,7 @@ impl Work<'_> {
         match self.perform_install(&mut record, &resources, &settings, acted).await {
             Ok(()) => {
                 record.info.status = RecordStatus::Deployed;
-                record.info.description = "Install complete".to_owned();
+                "Install complete".clone_into(&mut record.info.description);
                 self.update(&record, acted).await
             }
             Err(error) => {
@@ -108,7 +108,7 @@ impl Work<'_> {
             let ran = self.run_hooks(record, &Event::PreInstall, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("failed pre-install"))?;
         }
-        let owner = self.owner(record);
+        let owner = objects::Owner::of(record);
         let mut outcome = objects::Outcome::default();
         objects::apply_all(&self.releases.client, resources, Some(&owner), &mut outcome).await.map_err(Error::Apply)?;
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;

@@ -205,10 +205,6 @@ impl Work<'_> {
         (self.namespace.clone(), release.to_owned())
     }
 
-    fn owner(&self, record: &Release) -> objects::Owner {
-        objects::Owner { release: record.name.clone(), namespace: record.namespace.clone() }
-    }
-
     /// Writes a new revision, and removes what the history has too many of first.
     async fn create(&self, record: &Release, acted: &mut Acted, prune: bool) -> Result<(), Error> {
         if prune {

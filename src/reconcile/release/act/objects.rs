@@ -33,6 +33,13 @@ pub struct Owner {
     pub namespace: String,
 }
 
+impl Owner {
+    /// Returns the release that a record is of.
+    pub fn of(record: &helm::release::Release) -> Self {
+        Self { release: record.name.clone(), namespace: record.namespace.clone() }
+    }
+}
+
 /// An object and where it goes.
 #[derive(Clone, Debug)]
 pub struct Resource {

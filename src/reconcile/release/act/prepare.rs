@@ -1,6 +1,6 @@
 //! From a chart and values to a revision that is ready to be recorded and applied.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use helm::{
     chart::{
@@ -142,7 +142,7 @@ fn render_with(
             random: &SystemRandom,
             lookup: Some(lookup),
             dns: None,
-            keys_made: Default::default(),
+            keys_made: Cell::default(),
         },
         skip_schema_validation: revision.skip_schema_validation,
         dependency_notes: false,

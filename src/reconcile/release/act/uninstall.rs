@@ -37,7 +37,7 @@ impl Work<'_> {
         }
         record.info.status = RecordStatus::Uninstalling;
         record.info.deleted = Some(super::now());
-        record.info.description = "Deletion in progress (or silently failed)".to_owned();
+        "Deletion in progress (or silently failed)".clone_into(&mut record.info.description);
         if !settings.disable_hooks {
             let ran = self.run_hooks(&mut record, &Event::PreDelete, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("failed pre-delete"))?;
@@ -49,7 +49,7 @@ impl Work<'_> {
             ran.map_err(super::hook_failed("failed post-delete"))?;
         }
         record.info.status = RecordStatus::Uninstalled;
-        record.info.description = "Uninstallation complete".to_owned();
+        "Uninstallation complete".clone_into(&mut record.info.description);
         if settings.keep_history {
             return self.update(&record, acted).await;
         }

@@ -59,7 +59,7 @@ impl Work<'_> {
             let known: HashSet<&ObjectId> = old.iter().map(|resource| &resource.target.id).collect();
             let new: Vec<_> =
                 resources.iter().filter(|resource| !known.contains(&resource.target.id)).cloned().collect();
-            self.check_ownership(&new, &self.owner(&record), "update").await?;
+            self.check_ownership(&new, &objects::Owner::of(&record), "update").await?;
         }
         self.create(&record, acted, true).await?;
         acted.inventory = Some(inventory_of(&resources, &definitions));
@@ -71,7 +71,7 @@ impl Work<'_> {
                     self.update(&current, acted).await?;
                 }
                 record.info.status = RecordStatus::Deployed;
-                record.info.description = "Upgrade complete".to_owned();
+                "Upgrade complete".clone_into(&mut record.info.description);
                 self.update(&record, acted).await
             }
             Err(error) => {
@@ -157,7 +157,7 @@ impl Work<'_> {
         old: &[Resource],
         outcome: &mut objects::Outcome,
     ) -> Result<(), Error> {
-        let owner = self.owner(record);
+        let owner = objects::Owner::of(record);
         let applied = objects::apply_all(&self.releases.client, resources, Some(&owner), outcome).await;
         applied.map_err(Error::Apply)?;
         let kept: HashSet<&ObjectId> = resources.iter().map(|resource| &resource.target.id).collect();
