@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 .SHELLFLAGS := -ec
 .DEFAULT_GOAL := help
-.PHONY: help test test-fast setup lint deny test-build cluster-up cluster-down fuzz-short
+.PHONY: help demo demo-once test test-fast setup lint deny cluster-up cluster-down fuzz-short
 
 CARGO ?= cargo
 # Tests over the case packs are ignored unless the folder that holds the packs is known.
@@ -12,15 +12,26 @@ INCLUDE_IGNORED := $(if $(BOWLINE_PACKS),--include-ignored)
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
+demo: ## Bowline on staging/ of a Git remote, on a control plane, until interrupted
+	@tests/cluster/setup.sh control-plane tools >/dev/null
+	@$(CARGO) build --bin bowline --example demo
+	@exec $(CARGO) run --quiet --example demo
+
+demo-once: ## the same, ending when every release is Ready
+	@tests/cluster/setup.sh control-plane tools >/dev/null
+	@$(CARGO) build --bin bowline --example demo
+	@exec $(CARGO) run --quiet --example demo -- --once
 
 test: ## set up, lint, and run all tests
 	@$(MAKE) --no-print-directory -j2 --output-sync=none setup checks
 	@$(MAKE) --no-print-directory deny
 	$(CARGO) test --workspace --lib --bins -- $(INCLUDE_IGNORED)
-	$(CARGO) test --workspace --test '*' -- $(INCLUDE_IGNORED)
+	$(CARGO) test -p bowline-helm --test '*' -- $(INCLUDE_IGNORED)
+	$(CARGO) test --test it -- $(INCLUDE_IGNORED)
 
 test-fast: lint deny ## all that needs no control plane
 	$(CARGO) test --workspace --lib --bins -- $(INCLUDE_IGNORED)
+	$(CARGO) test -p bowline-helm --test '*' -- $(INCLUDE_IGNORED)
 
 setup: ## build the control plane, fetch helm, kubectl and cargo-deny, install the servers for tests
 	@tests/cluster/setup.sh

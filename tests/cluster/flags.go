@@ -21,7 +21,7 @@ func (p *plane) apiServerFlags() []string {
 		"--service-account-key-file=" + p.path("service-account.pub"),
 		"--service-account-signing-key-file=" + p.path("service-account.key"),
 		"--service-cluster-ip-range=10.96.0.0/16", "--allow-privileged=true", "--profiling=false",
-		"--audit-policy-file=" + p.path("audit-policy.yaml"), "--audit-log-path=" + p.path("audit.log"),
+		"--audit-policy-file=" + p.path("audit-policy.yaml"), "--audit-log-path=" + p.path("audit.log"), "--audit-log-maxsize=2000",
 	}, p.apiServerArgs...)
 }
 

@@ -1,7 +1,12 @@
-//! The integration tests, in one binary.
+//! The integration tests, in one binary: of what the tree holds, and of the whole against real servers and a control plane.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[allow(dead_code, reason = "the harness is one piece, and serves more than the tests of the day")]
+mod harness;
+
 mod charts;
+mod control_plane;
 mod crds;
+mod servers;
 mod wire;
