@@ -224,7 +224,7 @@ impl Environments {
         let text = format!("{reason}: {message}");
         let is_news = self.memory.with(owner, |known| known.told.replace(text.clone()) != Some(text));
         if is_news {
-            tracing::info!(reason, message, "not applied");
+            tracing::info!(reason, detail = message, "not applied");
             self.tell(&object, None, severity, reason, message);
         }
         Next::Change
@@ -240,14 +240,21 @@ impl Environments {
         if plan == Plan::Nothing && !(is_due && checks_health) {
             return self.quiet(run, owner, artifact, &times, is_due, at);
         }
-        run.status.last_attempted_revision = Some(artifact.revision.clone());
         let (folder, digest) = match self.folder(&object, artifact).await {
             Ok(read) => read,
+            Err(FolderFailure::Missing) => {
+                // After a restart with an empty disk the source makes it anew, and its change starts a run. What is
+                // applied is as healthy as it was, so that the status stays.
+                tracing::debug!(revision = artifact.revision, "artifact not stored yet");
+                return Next::Retry;
+            }
             Err(FolderFailure::Blocked(blocked)) => return self.blocked(run, owner, &blocked),
             Err(FolderFailure::Failed(ending)) => {
+                run.status.last_attempted_revision = Some(artifact.revision.clone());
                 return self.failed(run, owner, artifact, &times, ending, "Fetching manifests");
             }
         };
+        run.status.last_attempted_revision = Some(artifact.revision.clone());
         let artifact = artifact.clone();
         self.carry_out(run, owner, Work { artifact, inputs, plan, folder, digest, times, started, at }).await
     }
@@ -333,7 +340,9 @@ impl Environments {
         let Some(clean) = clean_path(relative) else {
             return Err(artifact_failed(format!("kustomization path not found: {path} leaves the source"), false));
         };
-        let files = self.store.files(artifact).await.map_err(|error| artifact_failed(chain(&error), true))?;
+        let files = self.store.files(artifact).await.map_err(|error| {
+            if error.is_missing() { FolderFailure::Missing } else { artifact_failed(chain(&error), true) }
+        })?;
         if !files.has_folder(&clean) {
             let message = format!("kustomization path not found: {path} is no folder of {}", artifact.revision);
             return Err(artifact_failed(message, false));
@@ -628,6 +637,8 @@ impl Environments {
 }
 
 enum FolderFailure {
+    /// The artifact is not in the store.
+    Missing,
     Blocked(Blocked),
     Failed(Ending),
 }

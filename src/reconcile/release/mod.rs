@@ -181,7 +181,7 @@ impl Releases {
         }
         report.not_ready(obstacle.reason, obstacle.message.clone());
         if is_news {
-            tracing::info!(reason = obstacle.reason, message = obstacle.message, "not acted on");
+            tracing::info!(reason = obstacle.reason, detail = obstacle.message, "not acted on");
             if obstacle.is_told {
                 self.warn(&object, true, obstacle.reason, obstacle.message.clone());
             }
@@ -244,7 +244,7 @@ impl Releases {
             return;
         }
         let message = format!("accepted and not acted on by this version: {}", fields.join(", "));
-        tracing::warn!(message);
+        tracing::warn!(detail = message, "fields without effect");
         self.warn(object, true, reasons::UNSUPPORTED_FIELD, message);
     }
 
@@ -611,7 +611,7 @@ impl Attempt<'_> {
         }
         let failed = notice.as_ref().filter(|n| n.is_warning).map(|n| (n.reason, n.message.clone()));
         if let Some(notice) = notice {
-            tracing::info!(reason = notice.reason, message = notice.message, "action ended");
+            tracing::info!(reason = notice.reason, detail = notice.message, "action ended");
             self.releases.tell(&self.object, notice);
         }
         let Some((reason, message)) = failed else { return Ok(()) };

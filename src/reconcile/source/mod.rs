@@ -88,7 +88,7 @@ impl Sources {
                     let is_new = old.as_deref() != Some(artifact.digest.as_str());
                     if is_new || failed_before {
                         let reason = if is_new { done.reason } else { recovery(done.reason) };
-                        tracing::info!(reason, revision = artifact.revision, message = done.message, "artifact stored");
+                        tracing::info!(reason, revision = artifact.revision, detail = done.message, "artifact stored");
                         self.tell(run, Severity::Normal, reason, &done.message, Some(&artifact));
                     }
                 }
@@ -108,7 +108,7 @@ impl Sources {
         }
         let was = conditions::get(K::conditions(before), conditions::READY);
         if was.is_none_or(|ready| ready.reason != obstacle.reason || ready.message != obstacle.message) {
-            tracing::warn!(reason = obstacle.reason, message = obstacle.message, "no artifact stored");
+            tracing::warn!(reason = obstacle.reason, detail = obstacle.message, "no artifact stored");
             if obstacle.is_told {
                 self.tell(run, Severity::Warning, obstacle.reason, &obstacle.message, None);
             }

@@ -151,7 +151,7 @@ fn render_with(
     let values = values.as_object().cloned().unwrap_or_default();
     let rendered = render(chart, &values, &options).map_err(|failure| Error::Render(failure.error))?;
     for notice in &rendered.notices {
-        tracing::debug!(message = notice.message, "helm");
+        tracing::debug!(detail = notice.message, "helm");
     }
     Ok(rendered)
 }
