@@ -81,6 +81,8 @@ pub struct Remembered {
     pub last: Option<(String, LastRelease)>,
     /// The digest of the composed values, and the resource versions of what they were composed of.
     pub values: Option<(Vec<Seen>, i64, String)>,
+    /// Whether the last run could not read what the release needs only to change.
+    pub is_blocked: bool,
 }
 
 impl Memory {

@@ -140,6 +140,11 @@ fn begin(object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired
     status.last_release_revision = 0;
 }
 
+/// Tells whether a release is as its spec asked for when that was looked at last.
+fn is_healthy(run: &Run<HelmRelease>) -> bool {
+    run.status.observed_generation == run.generation() && conditions::is_true(&run.status.conditions, conditions::READY)
+}
+
 fn change_history(status: &mut HelmReleaseStatus, change: HistoryChange) {
     match change {
         HistoryChange::Keep => {}
@@ -171,6 +176,9 @@ impl Releases {
 
     fn blocked(&self, run: &mut Run<HelmRelease>, obstacle: Obstacle) -> Next {
         let object = run.object.clone();
+        if obstacle.is_outage() && is_healthy(run) {
+            return self.outage(run, &obstacle);
+        }
         let before = conditions::get(&run.status.conditions, conditions::READY).cloned();
         let is_news = before.is_none_or(|c| c.reason != obstacle.reason || c.message != obstacle.message);
         let mut report = report_on(&object, &mut run.status);
@@ -196,6 +204,21 @@ impl Releases {
         }
     }
 
+    /// Something cannot be read that a release needs only to change: what is installed is as healthy as it was, so that
+    /// Ready stays, and another condition tells of it if it does not pass at once (as after a restart with an empty disk).
+    fn outage(&self, run: &mut Run<HelmRelease>, obstacle: &Obstacle) -> Next {
+        const LOOK_AGAIN: Duration = Duration::from_secs(15);
+        let mut lasts = false;
+        self.memory.remember(&run.key(), |known| lasts = std::mem::replace(&mut known.is_blocked, true));
+        if lasts {
+            let object = run.object.clone();
+            let mut report = report_on(&object, &mut run.status);
+            report.mark(conditions::FETCH_FAILED, Status::True, obstacle.reason, obstacle.message.clone());
+            tracing::warn!(reason = obstacle.reason, detail = obstacle.message, "release is left as it is");
+        }
+        if obstacle.class == Class::Retry { Next::Retry } else { Next::After(LOOK_AGAIN) }
+    }
+
     /// Observes, then acts until nothing is left to do.
     async fn attempt(&self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
         let object = run.object.clone();
@@ -217,6 +240,8 @@ impl Releases {
             post_renderers_digest: None,
             common_metadata_digest: None,
         };
+        self.memory.remember(&run.key(), |known| known.is_blocked = false);
+        report_on(&object, &mut run.status).unmark(conditions::FETCH_FAILED);
         if self.moved(run, &object, &desired).await? {
             return Ok(Next::Now);
         }

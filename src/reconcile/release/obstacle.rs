@@ -39,6 +39,13 @@ impl Obstacle {
         Self { reason, message: message.into(), class: Class::Terminal, is_told: true }
     }
 
+    /// Tells whether it is only that something could not be read: the source or the values.
+    pub fn is_outage(&self) -> bool {
+        self.class != Class::Terminal
+            && [reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR, reasons::STATE_ERROR]
+                .contains(&self.reason)
+    }
+
     /// A field that this version does not act on and that decides where, as whom or what is applied.
     pub fn unsupported(field: &str) -> Self {
         Self::terminal(
