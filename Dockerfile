@@ -7,6 +7,8 @@ RUN apk add --no-cache build-base ca-certificates cmake linux-headers perl
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# A member of the workspace; nothing of it is built.
+COPY tests/fuzz tests/fuzz
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 # With a target of its own, the flags do not reach build scripts and procedural macros, which cannot be static.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \

@@ -66,7 +66,8 @@ async fn set_level(
     axum::extract::ConnectInfo(peer): axum::extract::ConnectInfo<SocketAddr>,
     body: String,
 ) -> (StatusCode, String) {
-    if !peer.ip().is_loopback() {
+    // A socket for both families shows an IPv4 peer as an IPv6 address.
+    if !peer.ip().to_canonical().is_loopback() {
         return (StatusCode::FORBIDDEN, "only from this machine".to_owned());
     }
     match level.set(body.trim()) {
