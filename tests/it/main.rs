@@ -8,5 +8,6 @@ mod harness;
 mod charts;
 mod control_plane;
 mod crds;
+mod git_fetch;
 mod servers;
 mod wire;
