@@ -267,12 +267,11 @@ mod tests {
             if headers.get("authorization").is_none() {
                 return (StatusCode::UNAUTHORIZED, [("etag", "")], "");
             }
-            match headers.get("if-none-match") {
-                Some(_) => (StatusCode::NOT_MODIFIED, [("etag", "\"1\"")], ""),
-                None => {
-                    let text = "apiVersion: v1\nentries:\n  app:\n  - {name: app, version: 1.0.0, urls: [app.tgz]}\n";
-                    (StatusCode::OK, [("etag", "\"1\"")], text)
-                }
+            if let Some(_) = headers.get("if-none-match") {
+                (StatusCode::NOT_MODIFIED, [("etag", "\"1\"")], "")
+            } else {
+                let text = "apiVersion: v1\nentries:\n  app:\n  - {name: app, version: 1.0.0, urls: [app.tgz]}\n";
+                (StatusCode::OK, [("etag", "\"1\"")], text)
             }
         });
         let url = serve(Router::new().route("/charts/index.yaml", index)).await;

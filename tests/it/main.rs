@@ -6,8 +6,10 @@
 mod harness;
 
 mod charts;
+mod cluster_room;
 mod control_plane;
 mod crds;
 mod git_fetch;
+mod kustomization;
 mod servers;
 mod wire;
