@@ -11,5 +11,6 @@ mod control_plane;
 mod crds;
 mod git_fetch;
 mod kustomization;
+mod rows;
 mod servers;
 mod wire;

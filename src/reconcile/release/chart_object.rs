@@ -6,12 +6,13 @@ use kube::{
     core::ObjectMeta,
 };
 
-use super::target::helm_chart_name;
+use super::{obstacle::Obstacle, target::helm_chart_name};
 use crate::{
     api::{
         HelmChart, HelmChartSpec, HelmRelease,
         helm_chart::{ChartVerification, HelmChartSourceReference},
         meta::{HELM_FIELD_MANAGER, HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+        reasons,
     },
     reconcile::watched::Watched,
 };
@@ -91,19 +92,39 @@ pub fn desired(object: &HelmRelease) -> Option<HelmChart> {
     })
 }
 
+/// Refuses a HelmChart outside of the object's namespace.
+pub fn check_namespace(object: &HelmRelease, chart: &HelmChart) -> Result<(), Obstacle> {
+    if chart.metadata.namespace == object.metadata.namespace {
+        return Ok(());
+    }
+    let namespace = chart.metadata.namespace.as_deref().unwrap_or_default();
+    let name = chart.metadata.name.as_deref().unwrap_or_default();
+    let message = format!("can't access 'HelmChart/{namespace}/{name}', cross-namespace references are not allowed");
+    Err(Obstacle::terminal(reasons::ACCESS_DENIED, message))
+}
+
+/// Says what is to be written, given what is there.
+pub fn plan(existing: Option<&HelmChart>, chart: &HelmChart) -> Written {
+    match existing {
+        None => Written::Created,
+        Some(existing) if is_as(existing, chart) => Written::Unchanged,
+        Some(_) => Written::Configured,
+    }
+}
+
 /// Writes the HelmChart where the watched one differs from it.
 pub async fn write(client: &Client, charts: &Watched<HelmChart>, chart: &HelmChart) -> Result<Written, Error> {
     let namespace = chart.metadata.namespace.clone().unwrap_or_default();
     let name = chart.metadata.name.clone().unwrap_or_default();
-    let existing = charts.find(&namespace, &name);
-    if existing.as_ref().is_some_and(|existing| is_as(existing, chart)) {
-        return Ok(Written::Unchanged);
+    let planned = plan(charts.find(&namespace, &name).as_deref(), chart);
+    if planned == Written::Unchanged {
+        return Ok(planned);
     }
     let api: Api<HelmChart> = Api::namespaced(client.clone(), &namespace);
     let params = PatchParams::apply(HELM_FIELD_MANAGER).force();
     let written = api.patch(&name, &params, &Patch::Apply(chart)).await;
     charts.wrote(written.map_err(|source| Error::Apply { namespace, name, source })?);
-    Ok(if existing.is_some() { Written::Configured } else { Written::Created })
+    Ok(planned)
 }
 
 /// Deletes a HelmChart, named `namespace/name` as in `status.helmChart`; one that is gone is no error.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::api::{
     HelmRelease, HelmReleaseStatus, Snapshot, conditions,
-    helm_release::{DriftDetectionMode, RemediationStrategy},
+    helm_release::{DriftDetectionMode, ReleaseAction, RemediationStrategy},
     reasons,
 };
 
@@ -317,7 +317,7 @@ pub fn next(view: &View, state: &State) -> Decision {
         State::Absent(_) => {
             let remediation = target::install_remediation(view.object, view.status);
             Decision::keep(if remediation.is_exhausted() && !forced {
-                retries_exceeded(view, remediation.failures)
+                retries_exceeded(view, ReleaseAction::Install, remediation.failures)
             } else {
                 Step::Act(Action::Install)
             })
@@ -326,7 +326,7 @@ pub fn next(view: &View, state: &State) -> Decision {
         State::OutOfSync(_) => {
             let remediation = target::upgrade_remediation(view.object, view.status);
             Decision::keep(if remediation.is_exhausted() && !forced {
-                retries_exceeded(view, remediation.failures)
+                retries_exceeded(view, ReleaseAction::Upgrade, remediation.failures)
             } else {
                 Step::Act(Action::Upgrade)
             })
@@ -377,7 +377,7 @@ fn failed(view: &View, forced: bool) -> Decision {
         return Decision::keep(upgrade);
     }
     if remediation.is_exhausted() && !remediation.remediate_last_failure {
-        return Decision::keep(retries_exceeded(view, remediation.failures));
+        return Decision::keep(retries_exceeded(view, ReleaseAction::Upgrade, remediation.failures));
     }
     let history = HistoryChange::Truncate { ignore_tests: remediation.ignore_test_failures };
     let step = match remediation.strategy {
@@ -396,8 +396,9 @@ fn failed(view: &View, forced: bool) -> Decision {
     Decision { step, history }
 }
 
-fn retries_exceeded(view: &View, failures: i64) -> Step {
-    let action = view.status.last_attempted_release_action.as_ref().map_or("", |a| a.as_str());
+fn retries_exceeded(view: &View, refused: ReleaseAction, failures: i64) -> Step {
+    let last = view.status.last_attempted_release_action.clone().filter(|last| !last.as_str().is_empty());
+    let action = last.unwrap_or(refused);
     // Flux counts by the action that was tried last, not by the one that is refused.
     let failures = active_remediation(view.object, view.status).map_or(failures, |r| r.failures);
     Step::Stall {
@@ -445,10 +446,12 @@ pub fn after(view: &View, action: Action) -> Outcome {
         return Outcome::RetryAfter(interval);
     }
     match active_remediation(view.object, view.status) {
-        Some(r) if r.is_exhausted() && !r.is_uninstall_after_upgrade() => match retries_exceeded(view, r.failures) {
-            Step::Stall { reason, message } => Outcome::Stall { reason, message },
-            Step::Act(_) | Step::Done | Step::WaitUntil(_) => Outcome::Done,
-        },
+        Some(r) if r.is_exhausted() && !r.is_uninstall_after_upgrade() => {
+            match retries_exceeded(view, ReleaseAction::Upgrade, r.failures) {
+                Step::Stall { reason, message } => Outcome::Stall { reason, message },
+                Step::Act(_) | Step::Done | Step::WaitUntil(_) => Outcome::Done,
+            }
+        }
         _ => Outcome::Requeue,
     }
 }

@@ -4,19 +4,19 @@
 //! `report` (pure) that ends when nothing is left to do, a remediation ran, or an action would run twice.
 
 mod act;
-mod chart_object;
+pub mod chart_object;
 mod charts;
 pub mod decide;
-mod history;
+pub mod history;
 pub mod memory;
-mod observe;
-mod obstacle;
-mod record;
-mod report;
+pub mod observe;
+pub mod obstacle;
+pub mod record;
+pub mod report;
 mod supported;
-mod target;
+pub mod target;
 pub mod triggers;
-mod values;
+pub mod values;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -123,7 +123,7 @@ fn report_on<'a>(object: &'a HelmRelease, status: &'a mut HelmReleaseStatus) -> 
 }
 
 /// Notes what this attempt is about, and starts the counts anew where that is not what the last one was about.
-fn begin(object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired) {
+pub fn begin(object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Desired) {
     status.storage_namespace = Some(target::storage_namespace(object));
     if let Some(reason) = decide::reset_reason(object, status, desired) {
         tracing::debug!(reason, "failure counts start anew");
@@ -145,7 +145,8 @@ fn is_healthy(run: &Run<HelmRelease>) -> bool {
     run.status.observed_generation == run.generation() && conditions::is_true(&run.status.conditions, conditions::READY)
 }
 
-fn change_history(status: &mut HelmReleaseStatus, change: HistoryChange) {
+/// Changes the history before a step as was decided.
+pub fn change_history(status: &mut HelmReleaseStatus, change: HistoryChange) {
     match change {
         HistoryChange::Keep => {}
         HistoryChange::Clear => status.history.clear(),
@@ -182,12 +183,7 @@ impl Releases {
         let before = conditions::get(&run.status.conditions, conditions::READY).cloned();
         let is_news = before.is_none_or(|c| c.reason != obstacle.reason || c.message != obstacle.message);
         let mut report = report_on(&object, &mut run.status);
-        match obstacle.class {
-            Class::Retry => report.reconciling(reasons::PROGRESSING_WITH_RETRY, obstacle.message.clone()),
-            Class::Wait => report.reconciling(reasons::PROGRESSING, "Fulfilling prerequisites"),
-            Class::Terminal => report.stalled(obstacle.reason, obstacle.message.clone()),
-        }
-        report.not_ready(obstacle.reason, obstacle.message.clone());
+        report.blocked(&obstacle);
         if is_news {
             tracing::info!(reason = obstacle.reason, detail = obstacle.message, "not acted on");
             if obstacle.is_told {
@@ -286,13 +282,8 @@ impl Releases {
             run.status.helm_chart = None;
         }
         let Some(chart) = chart_object::desired(&object) else { return Ok(()) };
-        let own = object.metadata.namespace.as_deref();
-        if self.no_cross_namespace_refs && chart.metadata.namespace.as_deref() != own {
-            let message = format!(
-                "can't access 'HelmChart/{}', cross-namespace references are not allowed",
-                wanted.unwrap_or_default()
-            );
-            return Err(Obstacle::terminal(reasons::ACCESS_DENIED, message));
+        if self.no_cross_namespace_refs {
+            chart_object::check_namespace(&object, &chart)?;
         }
         let written = chart_object::write(&self.client, &self.charts_watched, &chart).await.map_err(failed)?;
         let (reason, verb) = match written {
@@ -410,14 +401,13 @@ impl Attempt<'_> {
         loop {
             let last = self.releases.last_release(&self.storage, &self.namespace, &self.object).await?;
             let mut view = self.view(&run.status, last.as_ref());
-            let state = decide::state(&view).map_err(|error| {
-                Obstacle::retry(reasons::STATE_ERROR, format!("Could not determine release state: {error}"))
-            })?;
+            let state = decide::state(&view)?;
             if let decide::State::Failed(_) = state {
                 view.target = self.rollback_target(&run.status).await?;
             }
             let Decision { step, history } = decide::next(&view, &state);
             tracing::debug!(?state, ?step, "decided");
+            self.report(&mut run.status).found(&state);
             change_history(&mut run.status, history);
             let action = match step {
                 Step::Act(action) => action,
@@ -477,27 +467,13 @@ impl Attempt<'_> {
     }
 
     fn ended(&self, run: &mut Run<HelmRelease>, outcome: Outcome) -> Next {
-        let ready = conditions::get(&run.status.conditions, conditions::READY).map(|c| c.message.clone());
-        let mut report = self.report(&mut run.status);
+        self.report(&mut run.status).ended(&outcome);
         match outcome {
             Outcome::Again => Next::Now,
-            Outcome::Done => {
-                report.unmark(conditions::RECONCILING);
-                self.interval()
-            }
-            Outcome::Requeue => {
-                report.reconciling(reasons::PROGRESSING_WITH_RETRY, ready.unwrap_or_default());
-                Next::Retry
-            }
-            Outcome::RetryAfter(interval) => {
-                let message = format!("retrying after {}", crate::api::Duration::from(interval));
-                report.reconciling(reasons::PROGRESSING_WITH_RETRY, message);
-                Next::After(interval)
-            }
-            Outcome::Stall { reason, message } => {
-                report.stalled(reason, message);
-                Next::Change
-            }
+            Outcome::Done => self.interval(),
+            Outcome::Requeue => Next::Retry,
+            Outcome::RetryAfter(interval) => Next::After(interval),
+            Outcome::Stall { .. } => Next::Change,
         }
     }
 

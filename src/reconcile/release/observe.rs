@@ -48,17 +48,7 @@ impl Releases {
         for dependency in &object.spec.depends_on {
             let namespace = dependency.namespace.as_deref().unwrap_or(own);
             let name = &dependency.name;
-            let Some(found) = self.watched.find(namespace, name) else {
-                let message = format!(
-                    "unable to get '{namespace}/{name}' dependency: \
-                     helmreleases.helm.toolkit.fluxcd.io \"{name}\" not found"
-                );
-                return Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
-            };
-            if !is_ready(&found) {
-                let message = format!("dependency '{namespace}/{name}' is not ready");
-                return Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
-            }
+            check_dependency(namespace, name, self.watched.find(namespace, name).as_deref())?;
         }
         Ok(())
     }
@@ -86,10 +76,7 @@ impl Releases {
                 format!("could not get Source object: helmcharts.source.toolkit.fluxcd.io \"{name}\" not found");
             return Err(Obstacle::wait(reasons::ARTIFACT_FAILED, message));
         };
-        let artifact = artifact_of(&chart).map_err(|problem| {
-            let message = format!("HelmChart '{namespace}/{name}' is not ready: {problem}");
-            Obstacle::wait(reasons::SOURCE_NOT_READY, message)
-        })?;
+        let artifact = artifact_of(&chart)?;
         let chart_name = chart.status.as_ref().and_then(|status| status.observed_chart_name.clone());
         Ok(ChartSource {
             chart_name: chart_name.unwrap_or_else(|| chart.spec.chart.clone()),
@@ -233,8 +220,29 @@ pub fn is_ready(object: &HelmRelease) -> bool {
     })
 }
 
+/// Checks that what a release depends on is there and ready.
+pub fn check_dependency(namespace: &str, name: &str, found: Option<&HelmRelease>) -> Result<(), Obstacle> {
+    let message = match found {
+        None => format!(
+            "unable to get '{namespace}/{name}' dependency: helmreleases.helm.toolkit.fluxcd.io \"{name}\" not found"
+        ),
+        Some(found) if !is_ready(found) => format!("dependency '{namespace}/{name}' is not ready"),
+        Some(_) => return Ok(()),
+    };
+    Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message))
+}
+
 /// Returns a HelmChart's artifact, or why it cannot be used.
-fn artifact_of(chart: &HelmChart) -> Result<Artifact, String> {
+pub fn artifact_of(chart: &HelmChart) -> Result<Artifact, Obstacle> {
+    usable_artifact(chart).map_err(|problem| {
+        let namespace = chart.metadata.namespace.as_deref().unwrap_or_default();
+        let name = chart.metadata.name.as_deref().unwrap_or_default();
+        let message = format!("HelmChart '{namespace}/{name}' is not ready: {problem}");
+        Obstacle::wait(reasons::SOURCE_NOT_READY, message)
+    })
+}
+
+fn usable_artifact(chart: &HelmChart) -> Result<Artifact, String> {
     let status = chart.status.clone().unwrap_or_default();
     let message = |kind: &str| conditions::get(&status.conditions, kind).map(|c| c.message.clone());
     if Some(status.observed_generation) != chart.metadata.generation {

@@ -1,5 +1,6 @@
 //! What keeps a release from being acted on, and what the status and the next run make of it.
 
+use super::decide::StateError;
 use crate::api::reasons;
 
 /// How a run ends that met an obstacle.
@@ -52,5 +53,11 @@ impl Obstacle {
             reasons::UNSUPPORTED_FIELD,
             format!("{field} is not supported by this version; what is installed stays as it is until it is removed"),
         )
+    }
+}
+
+impl From<StateError> for Obstacle {
+    fn from(error: StateError) -> Self {
+        Self::retry(reasons::STATE_ERROR, format!("Could not determine release state: {error}"))
     }
 }

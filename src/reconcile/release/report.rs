@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{
-    decide::{Action, Desired},
+    decide::{Action, Desired, Outcome, State},
     history,
+    obstacle::{Class, Obstacle},
     target::{self, active_remediation, full_release_name, release_namespace, versioned_chart, versioned_release},
 };
 use crate::api::{
@@ -61,6 +62,33 @@ impl Report<'_> {
     /// Ready=False for something that comes before an action; what is installed stays.
     pub fn not_ready(&mut self, reason: &str, message: impl Into<String>) {
         self.mark(conditions::READY, Status::False, reason, message);
+    }
+
+    /// Says what keeps the release from being acted on.
+    pub fn blocked(&mut self, obstacle: &Obstacle) {
+        match obstacle.class {
+            Class::Retry => self.reconciling(reasons::PROGRESSING_WITH_RETRY, obstacle.message.clone()),
+            Class::Wait => self.reconciling(reasons::PROGRESSING, "Fulfilling prerequisites"),
+            Class::Terminal => self.stalled(obstacle.reason, obstacle.message.clone()),
+        }
+        self.not_ready(obstacle.reason, obstacle.message.clone());
+    }
+
+    /// Says how a run's steps ended.
+    pub fn ended(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Again => {}
+            Outcome::Done => self.unmark(conditions::RECONCILING),
+            Outcome::Requeue => {
+                let ready = conditions::get(&self.status.conditions, conditions::READY).map(|c| c.message.clone());
+                self.reconciling(reasons::PROGRESSING_WITH_RETRY, ready.unwrap_or_default());
+            }
+            Outcome::RetryAfter(interval) => {
+                let message = format!("retrying after {}", crate::api::Duration::from(*interval));
+                self.reconciling(reasons::PROGRESSING_WITH_RETRY, message);
+            }
+            Outcome::Stall { reason, message } => self.stalled(reason, message.clone()),
+        }
     }
 
     /// Takes back a Ready that an obstacle before the action had set, now that it is gone.
@@ -119,10 +147,17 @@ impl Report<'_> {
         }
     }
 
+    /// Puts right what an earlier remediation says about a release that is what is asked for.
+    pub fn found(&mut self, state: &State) {
+        if let (State::InSync | State::Untested, Some(current)) = (state, history::latest(&self.status.history)) {
+            let current = current.clone();
+            self.replace_remediated(&current);
+        }
+    }
+
     /// Puts right what conditions of an earlier attempt say about a release that is in sync.
     pub fn in_sync(&mut self, desired: &Desired) {
         let Some(current) = history::latest(&self.status.history).cloned() else { return };
-        self.replace_remediated(&current);
         let released = conditions::get(&self.status.conditions, conditions::RELEASED);
         let is_ready = conditions::is_true(&self.status.conditions, conditions::READY);
         if !is_ready || released.is_none_or(|c| c.status != "True") {

@@ -1,7 +1,5 @@
 //! Whose changes start a HelmRelease's run: its chart's, its dependencies'.
 
-use std::sync::Arc;
-
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{chart_object, observe::is_ready};
@@ -16,7 +14,7 @@ use crate::{
 
 /// Starts the releases of a HelmChart that has another artifact, or says something else about why it has none.
 pub fn on_chart_change(releases: &Watched<HelmRelease>, change: &Change<HelmChart>) {
-    if standing(change.before.as_ref()) == standing(change.after.as_ref()) {
+    if !is_chart_news(change.before.as_deref(), change.after.as_deref()) {
         return;
     }
     let Some(chart) = change.after.as_ref().or(change.before.as_ref()) else { return };
@@ -42,9 +40,14 @@ pub fn on_chart_change(releases: &Watched<HelmRelease>, change: &Change<HelmChar
     }
 }
 
+/// Tells whether a change of a HelmChart is one for the releases that use it.
+pub fn is_chart_news(before: Option<&HelmChart>, after: Option<&HelmChart>) -> bool {
+    standing(before) != standing(after)
+}
+
 type Standing = (Option<i64>, Option<(String, String)>, Option<(String, String)>, bool);
 
-fn standing(chart: Option<&Arc<HelmChart>>) -> Option<Standing> {
+fn standing(chart: Option<&HelmChart>) -> Option<Standing> {
     let chart = chart?;
     let status = chart.status.clone().unwrap_or_default();
     let told = conditions::get(&status.conditions, conditions::READY);

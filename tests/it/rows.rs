@@ -1,0 +1,188 @@
+//! Rows of the case pack against the modules whose job they are, without a cluster.
+//!
+//! `BOWLINE_FLUX_ROWS` names a folder of which every `*.jsonl` is run; without it the decisions and values of the pack in
+//! `BOWLINE_PACKS` are. A group or a key that no test knows fails: what is not understood is not passed.
+
+mod conditions;
+mod config;
+mod decisions;
+mod fields;
+mod history;
+mod lists;
+mod messages;
+mod report;
+mod schema;
+mod sources;
+mod target;
+
+use std::{collections::BTreeMap, fmt::Write as _, fs, io::Write as _, path::PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use self::fields::Fields;
+
+/// One line of a file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    name: String,
+    group: String,
+    input: Map<String, Value>,
+    expect: Map<String, Value>,
+    basis: String,
+    #[serde(default)]
+    note: Option<String>,
+}
+
+/// How a row ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// It holds as we want it, which is not as Flux has it.
+    Ours(&'static str),
+    /// Another test's job, or that of a feature to come.
+    Elsewhere(&'static str),
+    Failed(String),
+}
+
+type Family = fn(&str, &mut Fields, &mut Fields) -> Result<(), String>;
+
+/// Returns what runs a group's rows.
+fn family(group: &str) -> Option<Family> {
+    Some(match group {
+        "determine-state" => decisions::determine_state,
+        "next-action" => decisions::next_action,
+        "loop" => decisions::steps,
+        "verify" => decisions::verify,
+        "summarize" => report::summarize,
+        "replace-condition" => report::replace_condition,
+        "reset-failures" => report::reset_failures,
+        "annotations" => report::annotations,
+        "history" => history::history,
+        "tested" => history::tested,
+        "test" => history::test_hooks,
+        "failure-policy" => target::failure_policy,
+        "release-target-changed" => target::release_target_changed,
+        "release-name" => target::release_name,
+        "naming" => target::naming,
+        "source-ready" => sources::source_ready,
+        "source-event" => sources::source_event,
+        "dependencies" => sources::dependencies,
+        "chart-template" => sources::chart_template,
+        "compose" => config::compose,
+        "merge" => config::merge,
+        "set-path" => config::set_path,
+        "set-literal" => config::set_literal,
+        "digest" | "encode" => config::digest,
+        "digest-verify" => config::digest_verify,
+        "message" => messages::message,
+        "validation" => schema::validation,
+        _ => return None,
+    })
+}
+
+/// Runs a row against an expectation: every key of both sides must have been looked at.
+fn hold(row: &Row, expect: &Map<String, Value>) -> Result<(), String> {
+    let run = family(&row.group).ok_or_else(|| format!("group '{}' is not known", row.group))?;
+    let (mut input, mut expect) = (Fields::new(row.input.clone()), Fields::new(expect.clone()));
+    let words = row.name.split_once('/').map_or(row.name.as_str(), |(_, words)| words);
+    run(words, &mut input, &mut expect)?;
+    let unknown: Vec<&String> = input.left().chain(expect.left()).collect();
+    if unknown.is_empty() { Ok(()) } else { Err(format!("keys that are not known: {unknown:?}")) }
+}
+
+fn run(row: &Row) -> Outcome {
+    if !matches!(row.basis.as_str(), "test" | "code" | "measured") {
+        return Outcome::Failed(format!("basis '{}' is not known", row.basis));
+    }
+    if let Some(reason) = lists::elsewhere(&row.name, &row.group) {
+        return Outcome::Elsewhere(reason);
+    }
+    let held = hold(row, &row.expect);
+    let Some((ours, why)) = lists::ours(&row.name) else {
+        return held.map_or_else(Outcome::Failed, |()| Outcome::Passed);
+    };
+    if held.is_ok() {
+        return Outcome::Failed("is as Flux has it, and on the list of those that are not".to_owned());
+    }
+    hold(row, &ours).map_or_else(Outcome::Failed, |()| Outcome::Ours(why))
+}
+
+fn rows(text: &str) -> Result<Vec<Row>, String> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines.map(|(at, line)| serde_json::from_str(line).map_err(|error| format!("line {}: {error}", at + 1))).collect()
+}
+
+/// Returns the files to run, none where nothing names them.
+fn files() -> Option<Vec<PathBuf>> {
+    if let Some(folder) = std::env::var_os("BOWLINE_FLUX_ROWS") {
+        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
+        files.sort();
+        return Some(files);
+    }
+    let pack = PathBuf::from(std::env::var_os("BOWLINE_PACKS")?).join("flux-pack");
+    Some(["decisions.jsonl", "values-cases.jsonl"].map(|name| pack.join(name)).into())
+}
+
+/// Says on the terminal what a test's captured output would hide.
+fn say(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[test]
+fn every_row_holds() {
+    let Some(files) = files() else {
+        say("ignored: BOWLINE_FLUX_ROWS (a folder of rows) or BOWLINE_PACKS (the case packs) is needed\n");
+        return;
+    };
+    assert!(!files.is_empty(), "the folder has no *.jsonl");
+    let (mut passed, mut failed) = (0, String::new());
+    let mut listed: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for row in rows(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())) {
+            match run(&row) {
+                Outcome::Passed => passed += 1,
+                Outcome::Ours(why) => *listed.entry(("ours, not Flux's", why)).or_default() += 1,
+                Outcome::Elsewhere(reason) => *listed.entry(("not run here", reason)).or_default() += 1,
+                Outcome::Failed(error) => {
+                    let note = row.note.as_deref().unwrap_or_default();
+                    writeln!(failed, "{}: {error} {note}", row.name).unwrap();
+                }
+            }
+        }
+    }
+    let mut summary = format!("{passed} rows hold\n");
+    for ((what, why), count) in listed {
+        writeln!(summary, "{count} {what}: {why}").unwrap();
+    }
+    say(&summary);
+    assert!(failed.is_empty(), "{} rows fail:\n{failed}", failed.lines().count());
+}
+
+#[test]
+fn what_is_not_known_fails() {
+    let failure = |line: &str| match rows(line).map(|rows| run(&rows[0])) {
+        Ok(Outcome::Failed(error)) | Err(error) => error,
+        Ok(outcome) => panic!("{line}: {outcome:?}"),
+    };
+    let tested = |input: &str, expect: &str, rest: &str| {
+        format!(r#"{{"name":"tested/x","group":"tested","input":{input},"expect":{expect},"basis":"test"{rest}}}"#)
+    };
+    let good = tested(r#"{"testHooks":null}"#, r#"{"tested":false}"#, "");
+    assert_eq!(run(&rows(&good).unwrap()[0]), Outcome::Passed);
+    for (line, part) in [
+        (good.replace("false", "true"), "tested"),
+        (good.replace(r#""group":"tested""#, r#""group":"other""#), "group 'other'"),
+        (good.replace(r#""basis":"test""#, r#""basis":"guess""#), "basis 'guess'"),
+        (tested(r#"{"testHooks":null,"more":1}"#, r#"{"tested":false}"#, ""), "more"),
+        (tested(r#"{"testHooks":null}"#, r#"{"tested":false,"other":1}"#, ""), "other"),
+        (tested(r#"{"testHooks":null}"#, r#"{"tested":false}"#, r#","extra":1"#), "extra"),
+        (good.replace("null", r#"{"t":1}"#), "testHooks"),
+    ] {
+        assert!(failure(&line).contains(part), "{line}: {}", failure(&line));
+    }
+}

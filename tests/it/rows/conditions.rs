@@ -1,0 +1,78 @@
+//! Conditions as rows write them.
+
+use bowline::api::{Condition, conditions};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::fields::{Fields, check, same};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    message_contains: Option<String>,
+    #[serde(default, rename = "observedGeneration", deserialize_with = "some")]
+    observed_generation: Option<Option<i64>>,
+}
+
+/// Reads a key that is there, be it null.
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+/// Makes conditions of parts of them.
+pub fn given(input: &mut Fields) -> Result<Vec<Condition>, String> {
+    let parts: Vec<Value> = input.given("conditions")?.unwrap_or_default();
+    parts
+        .iter()
+        .map(|part| {
+            let mut whole = json!({ "lastTransitionTime": "2024-01-02T03:04:05Z", "message": "", "reason": "" });
+            json_patch::merge(&mut whole, part);
+            let expected: Result<Expected, _> = serde_json::from_value(part.clone());
+            expected.map_err(|error| format!("conditions: {error}"))?;
+            serde_json::from_value(whole).map_err(|error| format!("conditions: {error}"))
+        })
+        .collect()
+}
+
+/// Holds `conditions`, `conditions_absent` and `conditions_present` against what is; an empty list says that there are none.
+pub fn hold(expect: &mut Fields, is: &[Condition]) -> Result<(), String> {
+    if let Some(expected) = expect.get::<Vec<Value>>("conditions")? {
+        check(!expected.is_empty() || is.is_empty(), || format!("conditions: is {is:?}, expected none"))?;
+        for expected in expected {
+            hold_one(expected, is)?;
+        }
+    }
+    for kind in expect.get::<Vec<String>>("conditions_absent")?.unwrap_or_default() {
+        check(conditions::get(is, &kind).is_none(), || format!("condition {kind} is there"))?;
+    }
+    for kind in expect.get::<Vec<String>>("conditions_present")?.unwrap_or_default() {
+        check(conditions::get(is, &kind).is_some(), || format!("condition {kind} is not there"))?;
+    }
+    Ok(())
+}
+
+/// Holds one condition against what is.
+pub fn hold_one(expected: Value, is: &[Condition]) -> Result<(), String> {
+    let expected: Expected = serde_json::from_value(expected).map_err(|error| format!("conditions: {error}"))?;
+    let found = conditions::get(is, &expected.kind).ok_or_else(|| format!("condition {} is missing", expected.kind))?;
+    let what = |field: &str| format!("condition {} {field}", expected.kind);
+    same(&what("status"), &found.status, &expected.status)?;
+    if let Some(reason) = &expected.reason {
+        same(&what("reason"), &found.reason, reason)?;
+    }
+    if let Some(part) = &expected.message_contains {
+        check(found.message.contains(part), || {
+            format!("{}: is {:?}, without {part:?}", what("message"), found.message)
+        })?;
+    }
+    match expected.observed_generation {
+        Some(generation) => same(&what("generation"), &found.observed_generation, &generation),
+        None => Ok(()),
+    }
+}
