@@ -12,5 +12,6 @@ mod crds;
 mod git_fetch;
 mod kustomization;
 mod rows;
+mod layers;
 mod servers;
 mod wire;
