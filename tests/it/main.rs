@@ -11,7 +11,7 @@ mod control_plane;
 mod crds;
 mod git_fetch;
 mod kustomization;
-mod rows;
 mod layers;
+mod rows;
 mod servers;
 mod wire;
