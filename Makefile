@@ -64,3 +64,17 @@ fuzz-short: ## each fuzz target for 30 s
 	$(CARGO) build -p bowline-fuzz
 	for target in $(FUZZ_TARGETS); do \
 	  $(CARGO) run -q -p bowline-fuzz -- $$target --seconds 30 --corpus $(FUZZ_CORPUS); done
+
+BENCH := $(or $(BOWLINE_CACHE),$(HOME)/.cache/bowline)/bench
+ROUNDS ?= 3
+
+bench-engine: ## the engine against Helm's own, over the public charts (needs BOWLINE_PACKS)
+	@test -n "$(BOWLINE_PACKS)" || { echo "BOWLINE_PACKS names no folder that holds the case packs"; exit 1; }
+	@mkdir -p $(BENCH)
+	@test -d $(BENCH)/charts || tar -C $(BENCH) --zstd -xf $(BOWLINE_PACKS)/helm-pack/charts.tar.zst
+	cd tests/bench/engine/helm && GOWORK=off go build -o $(BENCH)/ . ./process
+	$(CARGO) build --release --bin bowline --bin bench-engine -p bowline -p bench-engine
+	@target=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release; \
+	helm=$$(tests/cluster/setup.sh tools | sed -n 's/^helm=//p'); \
+	$$target/bench-engine $(BOWLINE_PACKS)/helm-pack/cases.jsonl $(BENCH) $(ROUNDS) \
+	  $(BENCH)/helm-engine $(BENCH)/process $$helm $$target/bowline
