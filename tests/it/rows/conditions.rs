@@ -6,6 +6,17 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, check, same};
 
+/// The conditions of a HelmRelease.
+const KINDS: [&str; 7] = [
+    conditions::READY,
+    conditions::RECONCILING,
+    conditions::STALLED,
+    conditions::RELEASED,
+    conditions::TEST_SUCCESS,
+    conditions::REMEDIATED,
+    conditions::DRIFTED,
+];
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
@@ -16,12 +27,13 @@ struct Expected {
     reason: Option<String>,
     #[serde(default)]
     message_contains: Option<String>,
+    /// Null where there is to be none, nothing where it does not matter.
     #[serde(default, rename = "observedGeneration", deserialize_with = "some")]
-    observed_generation: Option<Option<i64>>,
+    observed_generation: Option<Value>,
 }
 
 /// Reads a key that is there, be it null.
-fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<i64>>, D::Error> {
+fn some<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
 }
 
@@ -49,6 +61,7 @@ pub fn hold(expect: &mut Fields, is: &[Condition]) -> Result<(), String> {
         }
     }
     for kind in expect.get::<Vec<String>>("conditions_absent")?.unwrap_or_default() {
+        check(KINDS.contains(&kind.as_str()), || format!("condition {kind} is not known"))?;
         check(conditions::get(is, &kind).is_none(), || format!("condition {kind} is there"))?;
     }
     for kind in expect.get::<Vec<String>>("conditions_present")?.unwrap_or_default() {
@@ -72,7 +85,7 @@ pub fn hold_one(expected: Value, is: &[Condition]) -> Result<(), String> {
         })?;
     }
     match expected.observed_generation {
-        Some(generation) => same(&what("generation"), &found.observed_generation, &generation),
+        Some(generation) => same(&what("generation"), &json!(found.observed_generation), &generation),
         None => Ok(()),
     }
 }

@@ -24,6 +24,9 @@ use super::{
     fields::{self, Fields, check, object, same, snapshot_text, status},
 };
 
+/// Why a decision does not tell what has drifted.
+const DRIFT: &str = "what has drifted is said by the check for drift";
+
 /// A stored release as rows write it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,8 +183,7 @@ pub fn determine_state(_: &str, input: &mut Fields, expect: &mut Fields) -> Resu
         Some("one manifest object missing") => Drift::Found,
         Some(other) => return Err(format!("cluster '{other}' is not understood")),
     };
-    // What differs is said by the check for drift, not by the decision about it.
-    expect.get::<Value>("diff")?;
+    expect.elsewhere("diff", DRIFT);
     match decide::state(&seen.view()) {
         Ok(state) => {
             let (name, mut reason) = name(&state);
@@ -270,10 +272,9 @@ pub fn next_action(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         Err(error) => return same("error", &error, &expect.need("error")?),
     };
     if state == State::Drifted {
-        // What has drifted is said by the check for drift, with its events.
-        input.get::<Value>("diff")?;
-        expect.get::<Value>("events")?;
-        expect.get::<Value>("conditions")?;
+        input.elsewhere("diff", DRIFT);
+        expect.elsewhere("events", DRIFT);
+        expect.elsewhere("conditions", DRIFT);
     }
     seen.report().found(&state);
     let decision = decide::next(&seen.view(), &state);

@@ -11,16 +11,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 /// One side of a row, of which every key is taken once.
-pub struct Fields(Map<String, Value>);
+pub struct Fields {
+    left: Map<String, Value>,
+    elsewhere: Vec<&'static str>,
+}
 
 impl Fields {
     pub fn new(fields: Map<String, Value>) -> Self {
-        Self(fields)
+        Self { left: fields, elsewhere: Vec::new() }
     }
 
     /// Takes a key that may not be there.
     pub fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, String> {
-        let Some(value) = self.0.remove(key) else { return Ok(None) };
+        let Some(value) = self.left.remove(key) else { return Ok(None) };
         serde_json::from_value(value).map(Some).map_err(|error| format!("{key}: {error}"))
     }
 
@@ -47,7 +50,22 @@ impl Fields {
     }
 
     pub fn left(&self) -> impl Iterator<Item = &String> {
-        self.0.keys()
+        self.left.keys()
+    }
+
+    /// Tells whether a key is there, and leaves it.
+    pub fn has(&self, key: &str) -> bool {
+        self.left.contains_key(key)
+    }
+
+    /// Leaves a key to other tests, and says why.
+    pub fn elsewhere(&mut self, key: &str, reason: &'static str) {
+        self.elsewhere.extend(self.left.remove(key).map(|_| reason));
+    }
+
+    /// Why keys were left to other tests.
+    pub fn reasons(self) -> Vec<&'static str> {
+        self.elsewhere
     }
 }
 
@@ -61,7 +79,7 @@ pub fn check(holds: bool, text: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(text()) }
 }
 
-/// The schema of HelmReleases as the API serves it.
+/// The schema of a `HelmRelease` as the API serves it.
 pub fn crd_schema() -> Value {
     let crd = api::crds()
         .into_iter()

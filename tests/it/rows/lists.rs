@@ -15,11 +15,7 @@ const IMAGES: &str = "comes with the image controllers";
 const GROUPS: &[(&str, &str)] = &[
     ("scenario", WHOLE),
     ("controller", WHOLE),
-    ("install", WHOLE),
-    ("upgrade", WHOLE),
-    ("rollback", WHOLE),
     ("uninstall", WHOLE),
-    ("uninstall-remediation", WHOLE),
     ("unlock", WHOLE),
     ("delete", WHOLE),
     ("crds", WHOLE),
@@ -81,9 +77,13 @@ const GROUPS: &[(&str, &str)] = &[
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
-    ("test/failing hook after an install", WHOLE),
     ("test/no snapshot", WHOLE),
-    ("test/failing hook with failures ignored", WHOLE),
+    ("install/chart with a disabled subchart that has crds", WHOLE),
+    ("install/chart with an enabled subchart that has crds", WHOLE),
+    ("rollback/no previous snapshot", WHOLE),
+    ("rollback/previous snapshot of another release name", WHOLE),
+    ("uninstall-remediation/no snapshot", WHOLE),
+    ("uninstall-remediation/uninstalled another revision than the snapshot", WHOLE),
     ("next-action/failed upgrade, storage read error while checking the rollback target", WHOLE),
     ("verify/storage error", WHOLE),
     ("chart-template/other name in status removes the old and creates the new", WHOLE),

@@ -1,4 +1,4 @@
-//! What the schema of HelmReleases accepts.
+//! What the schema of a `HelmRelease` accepts.
 
 use helm::schema::Compiled;
 use serde_json::{Value, json};
