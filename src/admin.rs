@@ -66,14 +66,18 @@ async fn set_level(
     axum::extract::ConnectInfo(peer): axum::extract::ConnectInfo<SocketAddr>,
     body: String,
 ) -> (StatusCode, String) {
-    // A socket for both families shows an IPv4 peer as an IPv6 address.
-    if !peer.ip().to_canonical().is_loopback() {
+    if !is_this_machine(peer) {
         return (StatusCode::FORBIDDEN, "only from this machine".to_owned());
     }
     match level.set(body.trim()) {
         Ok(()) => (StatusCode::OK, String::new()),
         Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
     }
+}
+
+/// Tells whether a peer is on this machine. A socket for both families shows an IPv4 peer as an IPv6 address.
+fn is_this_machine(peer: SocketAddr) -> bool {
+    peer.ip().to_canonical().is_loopback()
 }
 
 async fn serve(
@@ -89,4 +93,23 @@ async fn serve(
         .with_graceful_shutdown(cancel.cancelled_owned())
         .await
         .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_may_change_the_logs_level() {
+        for (peer, is_near) in [
+            ("127.0.0.1:1", true),
+            ("[::1]:1", true),
+            ("[::ffff:127.0.0.1]:1", true),
+            ("10.0.0.1:1", false),
+            ("[::ffff:10.0.0.1]:1", false),
+            ("[fe80::1]:1", false),
+        ] {
+            assert_eq!(peer.parse().map(is_this_machine), Ok(is_near), "{peer}");
+        }
+    }
 }

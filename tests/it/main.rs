@@ -12,6 +12,7 @@ mod crds;
 mod git_fetch;
 mod kustomization;
 mod layers;
+mod readme;
 mod rows;
 mod servers;
 mod wire;
