@@ -176,6 +176,19 @@ fn every_row_holds() {
 }
 
 #[test]
+fn every_listed_row_is_in_the_pack() {
+    let Some(packs) = std::env::var_os("BOWLINE_PACKS") else {
+        say("ignored: BOWLINE_PACKS (the case packs) is needed\n");
+        return;
+    };
+    let pack = PathBuf::from(packs).join("flux-pack");
+    let texts = ["decisions.jsonl", "values-cases.jsonl"].map(|name| fs::read_to_string(pack.join(name)).unwrap());
+    let names: Vec<String> = texts.iter().flat_map(|text| rows(text).unwrap()).map(|row| row.name).collect();
+    let gone: Vec<&str> = lists::names().filter(|listed| !names.iter().any(|name| name == listed)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
+#[test]
 fn what_is_not_known_fails() {
     let failure = |line: &str| match rows(line).map(|rows| run(&rows[0])) {
         Ok(Outcome::Failed(error)) | Err(error) => error,

@@ -100,6 +100,11 @@ const ROWS: &[(&str, &str)] = &[
     ("dependencies/readyExpr true but AdditiveCELDependencyCheck and not ready", CEL),
 ];
 
+/// The rows that are listed by name because they are not run.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|(name, _)| *name)
+}
+
 /// Says why a row is not run here.
 pub fn elsewhere(name: &str, group: &str) -> Option<&'static str> {
     let row = ROWS.iter().find(|(listed, _)| *listed == name);

@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn an_object_is_marked_as_its_releases_own_and_is_then_not_foreign() {
-        let tree = json!({ "kind": "ConfigMap", "metadata": { "name": "a", "labels": { "x": "y" } } });
+        let tree =
+            json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a", "labels": { "x": "y" } } });
         let marked = marked(&tree, &owner());
         assert_eq!(marked["metadata"]["labels"], json!({ "x": "y", "app.kubernetes.io/managed-by": "Helm" }));
         let id = ObjectId::of(&marked).unwrap_or_else(|| panic!("{marked}"));
