@@ -267,7 +267,7 @@ mod tests {
             if headers.get("authorization").is_none() {
                 return (StatusCode::UNAUTHORIZED, [("etag", "")], "");
             }
-            if let Some(_) = headers.get("if-none-match") {
+            if headers.get("if-none-match").is_some() {
                 (StatusCode::NOT_MODIFIED, [("etag", "\"1\"")], "")
             } else {
                 let text = "apiVersion: v1\nentries:\n  app:\n  - {name: app, version: 1.0.0, urls: [app.tgz]}\n";

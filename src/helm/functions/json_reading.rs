@@ -363,6 +363,6 @@ mod tests {
 
     #[test]
     fn depth_has_a_limit() {
-        assert_eq!(read(&[b'['; 100_000]).map(|_| ()), Err(JsonError::Depth));
+        assert_eq!(read(&vec![b'['; 100_000]).map(|_| ()), Err(JsonError::Depth));
     }
 }

@@ -3,6 +3,7 @@
 //! A row of `tests/engine/synthetic/cases.jsonl` is one call of `helm template`. The public charts are read from the case
 //! packs that `BOWLINE_PACKS` names; run them with `--ignored`. `CASES=text` runs only cases whose id or chart holds it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+#![allow(clippy::disallowed_methods, reason = "tests are configured by their environment")]
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -74,7 +75,7 @@ impl Flags {
                     flags.api_versions.extend(versions.map(str::to_string));
                 }
                 "--kube-version" => {
-                    flags.kube_version = Some(rest.next()?.clone()).filter(|version| !version.is_empty())
+                    flags.kube_version = Some(rest.next()?.clone()).filter(|version| !version.is_empty());
                 }
                 "--is-upgrade" => flags.is_upgrade = true,
                 "--no-hooks" => flags.no_hooks = true,

@@ -1,5 +1,7 @@
 //! Conditions as rows write them.
 
+#![allow(clippy::option_option, reason = "a row tells a field that is null from one that is not there")]
+
 use bowline::api::{Condition, conditions};
 use serde::Deserialize;
 use serde_json::{Value, json};

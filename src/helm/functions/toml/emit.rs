@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn keys_are_quoted_when_they_must_be() {
-        assert_eq!(path_text(&["a".into(), "b.c".into(), "".into()]), br##"a."b.c"."""##);
+        assert_eq!(path_text(&["a".into(), "b.c".into(), "".into()]), br#"a."b.c"."""#);
     }
 
     #[test]
