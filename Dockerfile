@@ -7,7 +7,8 @@ RUN apk add --no-cache build-base ca-certificates cmake linux-headers perl
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
-# A member of the workspace; nothing of it is built.
+# Members of the workspace, which Cargo asks for; nothing of them is built.
+COPY tests/bench/engine tests/bench/engine
 COPY tests/fuzz tests/fuzz
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 # With a target of its own, the flags do not reach build scripts and procedural macros, which cannot be static.

@@ -10,6 +10,7 @@ mod cluster_room;
 mod control_plane;
 mod crds;
 mod git_fetch;
+mod image;
 mod kustomization;
 mod layers;
 mod readme;
