@@ -103,7 +103,7 @@ fn run(row: &Row) -> Outcome {
     if !matches!(row.basis.as_str(), "test" | "code" | "measured") {
         return Outcome::Failed(format!("basis '{}' is not known", row.basis));
     }
-    if let Some(reason) = lists::elsewhere(&row.name, &row.group) {
+    if let Some(reason) = lists::elsewhere(&row.name, &row.group, &row.input) {
         return Outcome::Elsewhere(reason);
     }
     let held = hold(row, &row.expect);

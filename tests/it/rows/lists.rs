@@ -105,8 +105,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|(name, _)| *name)
 }
 
-/// Says why a row is not run here.
-pub fn elsewhere(name: &str, group: &str) -> Option<&'static str> {
+/// Says why a row is not run here. Other controllers have groups of the same names, which a key of a HelmRelease's tells
+/// apart.
+pub fn elsewhere(name: &str, group: &str, input: &Map<String, Value>) -> Option<&'static str> {
+    match group {
+        "message" if !input.contains_key("release") => return Some(IMAGES),
+        "annotations" if !input.contains_key("status") => return Some(KUSTOMIZATION),
+        _ => {}
+    }
     let row = ROWS.iter().find(|(listed, _)| *listed == name);
     row.or_else(|| GROUPS.iter().find(|(listed, _)| *listed == group)).map(|(_, reason)| *reason)
 }
