@@ -56,16 +56,50 @@ pub fn install(level: &str, encoding: LogEncoding) -> Result<LogLevel, LevelErro
 }
 
 /// Writes an error and all its causes on one line, each once.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = String::new();
+    let mut cause = Some(error);
     while let Some(next) = cause {
-        let part = next.to_string();
-        if !text.ends_with(&part) {
+        let answer = answer(next);
+        cause = if answer.is_some() { None } else { next.source() };
+        let part = answer.unwrap_or_else(|| next.to_string());
+        if text.is_empty() {
+            text = part;
+        } else if !text.ends_with(&part) {
             text.push_str(": ");
             text.push_str(&part);
         }
-        cause = next.source();
     }
     text
+}
+
+/// Returns what the API server says, which kube prints along with the whole answer.
+fn answer(error: &(dyn Error + 'static)) -> Option<String> {
+    match error.downcast_ref::<kube::Error>()? {
+        kube::Error::Api(status) if !status.message.is_empty() => Some(status.message.clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("it was not applied: {}", reason(.0))]
+    struct NotApplied(#[source] kube::Error);
+
+    fn reason(error: &kube::Error) -> String {
+        answer(error).unwrap_or_default()
+    }
+
+    #[test]
+    fn an_answer_of_the_api_server_is_said_once_and_in_its_own_words() {
+        let refused =
+            || kube::Error::Api(Status::failure("namespaces \"a\" not found", "NotFound").with_code(404).boxed());
+        assert_eq!(chain(&refused()), "namespaces \"a\" not found");
+        assert_eq!(chain(&NotApplied(refused())), "it was not applied: namespaces \"a\" not found");
+    }
 }

@@ -155,7 +155,7 @@ impl Releases {
     ) -> Result<Option<LastRelease>, Obstacle> {
         let key = kube::runtime::reflector::ObjectRef::from_obj(object);
         let place: Place = (namespace.to_owned(), target::release_name(object));
-        let failed = |error: &dyn std::error::Error| {
+        let failed = |error: &(dyn std::error::Error + 'static)| {
             let message = format!("Could not determine release state: {}", chain(error));
             Obstacle::retry(reasons::STATE_ERROR, message)
         };
