@@ -28,7 +28,7 @@ pub struct Place {
     pub file: String,
     /// Number of the document in the file, from 1; 0 for the whole file.
     pub document: usize,
-    /// Line at which the document begins, from 1.
+    /// Line at which the document begins, or of what cannot be read in it, from 1.
     pub line: usize,
 }
 
@@ -84,8 +84,16 @@ pub enum FolderError {
     Kustomization(String),
 }
 
-/// One document of a file: the line it begins at and its tree, or why it could not be read.
-pub type Document = Result<(usize, Value), String>;
+/// One document of a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Document {
+    /// Its number in the file, from 1; empty documents count.
+    pub number: usize,
+    /// Line at which it begins, or of what cannot be read in it, from 1.
+    pub line: usize,
+    /// Its tree, or why it could not be read.
+    pub tree: Result<Value, String>,
+}
 
 /// Reads the objects of all YAML files. `parse` reads a file's documents.
 pub fn read<'a>(
@@ -129,16 +137,11 @@ fn read_file(
         folder.faults.push(Fault { place: whole(), message });
         return;
     }
-    let mut line_before = 1;
-    for (number, document) in documents.into_iter().enumerate() {
-        match document {
-            Ok((line, tree)) => {
-                line_before = line;
-                let place = Place { file: path.to_owned(), document: number + 1, line };
-                take(folder, seen, &place, tree, 0);
-            }
+    for Document { number, line, tree } in documents {
+        let place = Place { file: path.to_owned(), document: number, line };
+        match tree {
+            Ok(tree) => take(folder, seen, &place, tree, 0),
             Err(message) => {
-                let place = Place { file: path.to_owned(), document: number + 1, line: line_before };
                 folder.faults.push(Fault { place, message: format!("failed to decode Kubernetes YAML: {message}") });
             }
         }

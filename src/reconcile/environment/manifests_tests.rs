@@ -6,9 +6,9 @@ fn parse(bytes: &[u8]) -> Vec<Document> {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
     let mut line = 1;
     let mut documents = Vec::new();
-    for part in text.split("---\n") {
-        let parsed = serde_json::from_str(part).map(|tree| (line, tree)).map_err(|error| error.to_string());
-        documents.push(parsed);
+    for (at, part) in text.split("---\n").enumerate() {
+        let tree = serde_json::from_str(part).map_err(|error| error.to_string());
+        documents.push(Document { number: at + 1, line, tree });
         line += part.matches('\n').count() + 1;
     }
     documents
@@ -53,7 +53,7 @@ fn what_cannot_be_read_is_named_and_the_rest_goes_on() {
     let folder = folder(&[("s/a.yaml", &text)]);
     assert_eq!(names(&folder), ["a", "b"]);
     let fault = folder.faults[0].to_string();
-    assert!(fault.starts_with("s/a.yaml, document 2, line 1: failed to decode Kubernetes YAML: "), "{fault}");
+    assert!(fault.starts_with("s/a.yaml, document 2, line 3: failed to decode Kubernetes YAML: "), "{fault}");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn local_configuration_is_left_out_and_empty_documents_are_nothing() {
 
 #[test]
 fn documents_and_bytes_are_bounded() {
-    let many = vec![Ok((1, Value::Null)); MAX_DOCUMENTS + 1];
+    let many = vec![Document { number: 1, line: 1, tree: Ok(Value::Null) }; MAX_DOCUMENTS + 1];
     let folder = read([("a.yaml", &b""[..])], |_| many.clone()).expect("no kustomization");
     assert_eq!(folder.faults[0].to_string(), "a.yaml: the file has 5001 documents, more than the 5000 that are read");
     let large = vec![b' '; MAX_FILE + 1];
@@ -116,6 +116,7 @@ fn lists_within_lists_end_somewhere() {
     for _ in 0..10 {
         tree = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [tree]});
     }
-    let folder = read([("a.yaml", &b""[..])], |_| vec![Ok((1, tree.clone()))]).expect("no kustomization");
+    let folder = read([("a.yaml", &b""[..])], |_| vec![Document { number: 1, line: 1, tree: Ok(tree.clone()) }])
+        .expect("no kustomization");
     assert_eq!(folder.faults[0].message, "lists hold lists too deep");
 }

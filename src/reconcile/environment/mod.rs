@@ -654,9 +654,12 @@ struct Done {
 
 /// Reads the documents of a file in the dialect that kustomize reads.
 fn documents(bytes: &[u8]) -> Vec<manifests::Document> {
-    helm::yaml::documents(bytes)
+    helm::yaml::manifests(bytes)
         .into_iter()
-        .map(|document| document.map(|one| (one.line, one.value)).map_err(|error| error.to_string()))
+        .map(|helm::yaml::Manifest { number, line, value }| {
+            let tree = value.map_err(|error| error.to_string());
+            manifests::Document { number, line, tree }
+        })
         .collect()
 }
 
