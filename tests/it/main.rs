@@ -5,10 +5,14 @@
 #[allow(dead_code, reason = "the harness is one piece, and serves more than the tests of the day")]
 mod harness;
 
+mod broken_inputs;
 mod charts;
 mod cluster_room;
 mod control_plane;
+mod crash;
 mod crds;
+mod environment;
+mod faults;
 mod git_fetch;
 mod image;
 mod kustomization;
@@ -16,4 +20,6 @@ mod layers;
 mod readme;
 mod rows;
 mod servers;
+mod site;
+mod steady_state;
 mod wire;
