@@ -67,7 +67,10 @@ fn print(value: &Value, out: &mut Vec<u8>, start: usize, depth: usize) -> Result
         Value::Bytes(bytes) => {
             out.push(b'[');
             for (at, byte) in bytes.iter().enumerate() {
-                append(out, format_args!("{}{byte}", if at > 0 { " " } else { "" }));
+                if at > 0 {
+                    out.push(b' ');
+                }
+                push_decimal(out, *byte);
             }
             out.push(b']');
         }
@@ -119,7 +122,32 @@ fn print(value: &Value, out: &mut Vec<u8>, start: usize, depth: usize) -> Result
     Ok(())
 }
 
+/// Appends a byte's number. Charts put whole files as bytes into what they print, which is slow through the formatter.
+fn push_decimal(out: &mut Vec<u8>, byte: u8) {
+    if byte >= 100 {
+        out.push(b'0' + byte / 100);
+    }
+    if byte >= 10 {
+        out.push(b'0' + byte / 10 % 10);
+    }
+    out.push(b'0' + byte % 10);
+}
+
 fn append(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     // Writing into a Vec cannot fail.
     let _ = out.write_fmt(args);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::push_decimal;
+
+    #[test]
+    fn every_byte_is_written_as_its_number() {
+        for byte in 0..=u8::MAX {
+            let mut out = Vec::new();
+            push_decimal(&mut out, byte);
+            assert_eq!(out, byte.to_string().into_bytes());
+        }
+    }
 }
