@@ -92,7 +92,9 @@ impl Releases {
     pub(super) async fn chart(&self, artifact: &Artifact) -> Result<Arc<Chart>, Obstacle> {
         self.charts.load(artifact).await.map_err(|error| {
             if error.is_missing() {
-                return Obstacle::wait(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
+                // Perhaps to the very same status, of which no watch tells: so it is looked at again.
+                let again = Obstacle::retry(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
+                return Obstacle { is_told: false, ..again };
             }
             Obstacle::retry(reasons::ARTIFACT_FAILED, format!("Could not load chart: {}", chain(&error)))
         })

@@ -171,7 +171,11 @@ impl HelmCharts {
         let artifact = artifact.ok_or_else(none)?;
         match self.sources.store.holds(&artifact).await {
             Ok(Presence::Present) => {}
-            Ok(Presence::Missing | Presence::Corrupt) | Err(_) => return Err(none()),
+            // The source makes it anew, perhaps to the very same status, of which no watch tells.
+            Ok(Presence::Missing | Presence::Corrupt) | Err(_) => {
+                let again = Obstacle::retry(FETCH_FAILED, reasons::NO_SOURCE_ARTIFACT, none().message);
+                return Err(Obstacle { is_told: false, ..again });
+            }
         }
         Ok(match repository {
             Some(repository) => Source::Helm(repository, artifact),
