@@ -4,6 +4,7 @@
 //! `report` (pure) that ends when nothing is left to do, a remediation ran, or an action would run twice.
 
 mod act;
+mod attempt;
 pub mod chart_object;
 mod charts;
 pub mod decide;
@@ -22,19 +23,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
-use serde_json::{Map, Value};
 
 pub use self::charts::Charts;
 use self::{
-    act::{Acted, Work},
-    decide::{Action, Decision, Desired, Drift, HistoryChange, LastRelease, Outcome, RollbackTarget, Step, View},
+    act::Work,
+    attempt::Attempt,
+    decide::{Desired, HistoryChange},
     memory::Memory,
-    observe::ChartSource,
     obstacle::{Class, Obstacle},
     report::{Notice, Report},
 };
 use super::{
-    shell::{Next, Permit, Reconciled, Reconciler, Run},
+    shell::{Next, Reconciled, Reconciler, Run},
     watched::Watched,
 };
 use crate::{
@@ -51,9 +51,6 @@ use crate::{
     },
     telemetry::chain,
 };
-
-/// How long an action runs before the status says that it does: what a shorter one did is said at once by its result.
-const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 
 /// The HelmRelease controller.
 pub struct Releases {
@@ -103,18 +100,6 @@ impl Reconciler for Releases {
             Err(obstacle) => self.blocked(run, obstacle),
         }
     }
-}
-
-/// Everything that the actions of one run share.
-struct Attempt<'r> {
-    object: Arc<HelmRelease>,
-    source: ChartSource,
-    composed: observe::Composed,
-    desired: Desired,
-    storage: ReleaseStorage,
-    namespace: String,
-    releases: &'r Releases,
-    permit: Permit,
 }
 
 /// Starts a report on the present moment.
@@ -375,261 +360,5 @@ impl Releases {
             None => Ok(()),
             Some(_) => Err(Obstacle { is_told: false, ..Obstacle::retry(reasons::UNINSTALL_FAILED, message) }),
         }
-    }
-}
-
-impl Attempt<'_> {
-    fn report<'a>(&'a self, status: &'a mut HelmReleaseStatus) -> Report<'a> {
-        report_on(&self.object, status)
-    }
-
-    fn view<'a>(&'a self, status: &'a HelmReleaseStatus, last: Option<&'a LastRelease>) -> View<'a> {
-        View {
-            object: &self.object,
-            status,
-            last,
-            desired: &self.desired,
-            target: RollbackTarget::Missing,
-            drift: Drift::NotChecked,
-            now: Timestamp::now(),
-        }
-    }
-
-    /// Looks, picks the next action, does it, looks again.
-    async fn steps(self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
-        let mut done = Vec::new();
-        loop {
-            let last = self.releases.last_release(&self.storage, &self.namespace, &self.object).await?;
-            let mut view = self.view(&run.status, last.as_ref());
-            let state = decide::state(&view)?;
-            if let decide::State::Failed(_) = state {
-                view.target = self.rollback_target(&run.status).await?;
-            }
-            let Decision { step, history } = decide::next(&view, &state);
-            tracing::debug!(?state, ?step, "decided");
-            self.report(&mut run.status).found(&state);
-            change_history(&mut run.status, history);
-            let action = match step {
-                Step::Act(action) => action,
-                Step::Done => return Ok(self.finished(run)),
-                Step::Stall { reason, message } => return Ok(self.stalled(run, reason, &message)),
-                Step::WaitUntil(until) => return Ok(self.locked_by_others(run, until)),
-            };
-            if let Some(outcome) = decide::before(&self.view(&run.status, last.as_ref()), action, &done) {
-                return Ok(self.ended(run, outcome));
-            }
-            tracing::info!(action = action.name(), state = ?state, "running action");
-            if let Err(obstacle) = self.run_action(run, action, last.as_ref()).await {
-                let Some(interval) = target::active_retry(&self.object, &run.status) else { return Err(obstacle) };
-                return Ok(self.ended(run, Outcome::RetryAfter(interval)));
-            }
-            if self.forced(action) {
-                run.status.last_handled_force_at = self.object.annotations().get(meta::FORCE_REQUESTED_AT).cloned();
-            }
-            match decide::after(&self.view(&run.status, last.as_ref()), action) {
-                Outcome::Again => done.push(action.kind()),
-                outcome => return Ok(self.ended(run, outcome)),
-            }
-        }
-    }
-
-    fn forced(&self, action: Action) -> bool {
-        matches!(action, Action::Install | Action::Upgrade)
-            && self.object.annotations().contains_key(meta::FORCE_REQUESTED_AT)
-    }
-
-    fn interval(&self) -> Next {
-        // The API server refuses what is no duration; an object that got past it is looked at now and then all the same.
-        const FALLBACK: Duration = Duration::from_mins(10);
-        Next::Interval(self.object.spec.interval.get_or(FALLBACK))
-    }
-
-    fn finished(&self, run: &mut Run<HelmRelease>) -> Next {
-        self.report(&mut run.status).in_sync(&self.desired);
-        self.interval()
-    }
-
-    fn stalled(&self, run: &mut Run<HelmRelease>, reason: &'static str, message: &str) -> Next {
-        self.report(&mut run.status).stalled(reason, message);
-        Next::Change
-    }
-
-    fn locked_by_others(&self, run: &mut Run<HelmRelease>, until: Timestamp) -> Next {
-        let message = format!(
-            "another program's operation on the Helm release is in progress; it is taken over at {until}, \
-             or at once by the annotation reconcile.fluxcd.io/forceAt"
-        );
-        let mut report = self.report(&mut run.status);
-        report.reconciling(reasons::PROGRESSING, message.clone());
-        report.not_ready(reasons::PENDING_RELEASE, message);
-        let wait = until.duration_since(Timestamp::now());
-        Next::After(Duration::try_from(wait).unwrap_or_default())
-    }
-
-    fn ended(&self, run: &mut Run<HelmRelease>, outcome: Outcome) -> Next {
-        self.report(&mut run.status).ended(&outcome);
-        match outcome {
-            Outcome::Again => Next::Now,
-            Outcome::Done => self.interval(),
-            Outcome::Requeue => Next::Retry,
-            Outcome::RetryAfter(interval) => Next::After(interval),
-            Outcome::Stall { .. } => Next::Change,
-        }
-    }
-
-    async fn rollback_target(&self, status: &HelmReleaseStatus) -> Result<RollbackTarget, Obstacle> {
-        let remediation = target::upgrade_remediation(&self.object, status);
-        let Some(previous) = history::previous(&status.history, remediation.ignore_test_failures) else {
-            return Ok(RollbackTarget::Missing);
-        };
-        let version = u32::try_from(previous.version).unwrap_or(0);
-        let stored = self.storage.get(&previous.name, version).await.map_err(|error| {
-            let message = format!("cannot verify previous release to roll back to: {}", chain(&error));
-            Obstacle::retry(reasons::RECONCILE_ERROR, message)
-        })?;
-        let is_intact = stored.is_some_and(|stored| match record::decode(&previous.name, &stored) {
-            Ok(record) => previous.api_version.is_some() || record::digest(&record) == previous.digest,
-            Err(_) => false,
-        });
-        Ok(if is_intact { RollbackTarget::Intact } else { RollbackTarget::Corrupt })
-    }
-
-    /// Runs one action and reports what it did. An error that no count of failures covers is an obstacle.
-    async fn run_action(
-        &self,
-        run: &mut Run<HelmRelease>,
-        action: Action,
-        last: Option<&LastRelease>,
-    ) -> Result<(), Obstacle> {
-        self.report(&mut run.status).running(action);
-        if let Action::Install = action {
-            self.report(&mut run.status).starts(ReleaseAction::Install);
-        } else if let Action::Upgrade = action {
-            self.report(&mut run.status).starts(ReleaseAction::Upgrade);
-        }
-        let started = Timestamp::now();
-        let work = Work {
-            releases: self.releases,
-            object: self.object.clone(),
-            namespace: self.namespace.clone(),
-            permit: self.permit.clone(),
-            shutdown: run.shutdown().clone(),
-        };
-        let acted = {
-            let status = run.status.clone();
-            let mut acting = std::pin::pin!(self.act(&work, action, &status, last));
-            tokio::select! {
-                acted = &mut acting => acted,
-                () = tokio::time::sleep(PROGRESS_AFTER) => {
-                    if let Err(error) = run.report().await {
-                        tracing::warn!(error = %chain(&error), "progress not written");
-                    }
-                    acting.await
-                }
-            }
-        };
-        if matches!(action, Action::Install | Action::Upgrade) {
-            let took = Timestamp::now().duration_since(started);
-            let took = crate::api::Duration::from(Duration::try_from(took).unwrap_or_default());
-            run.status.last_attempted_release_action_duration = Some(took.to_string());
-        }
-        self.conclude(run, action, acted?).await
-    }
-
-    async fn act(
-        &self,
-        work: &Work<'_>,
-        action: Action,
-        status: &HelmReleaseStatus,
-        last: Option<&LastRelease>,
-    ) -> Result<Acted, Obstacle> {
-        match action {
-            Action::Install => {
-                let chart = self.releases.chart(&self.source.artifact).await?;
-                Ok(work.install(&chart, self.values().await?, last).await)
-            }
-            Action::Upgrade => {
-                let chart = self.releases.chart(&self.source.artifact).await?;
-                Ok(work.upgrade(&chart, self.values().await?).await)
-            }
-            Action::Unlock => Ok(work.unlock().await),
-            Action::Test => Ok(work.test(status).await),
-            Action::Rollback => {
-                let remediation = target::upgrade_remediation(&self.object, status);
-                match history::previous(&status.history, remediation.ignore_test_failures) {
-                    Some(previous) => Ok(work.rollback(previous).await),
-                    None => Err(Obstacle::retry(reasons::RECONCILE_ERROR, "missing target release for rollback")),
-                }
-            }
-            Action::UninstallRemediation => match history::latest(&status.history) {
-                Some(current) => Ok(work.uninstall(current, ReleaseAction::UninstallRemediation).await),
-                None => Err(Obstacle::retry(reasons::RECONCILE_ERROR, "no latest release: required to uninstall")),
-            },
-            Action::CorrectDrift => Err(Obstacle::unsupported("spec.driftDetection")),
-        }
-    }
-
-    async fn values(&self) -> Result<Map<String, Value>, Obstacle> {
-        self.releases.values_of(&self.releases.client, &self.object, self.composed.clone()).await
-    }
-
-    /// Makes conditions, counts and events of what an action did, and writes a failure's count before the next action.
-    async fn conclude(&self, run: &mut Run<HelmRelease>, action: Action, acted: Acted) -> Result<(), Obstacle> {
-        let before = run.status.history.clone();
-        acted.record(&mut run.status);
-        if acted.is_interrupted() {
-            return Err(self.interrupted(run, action));
-        }
-        let error = acted.error.as_ref().map(|error| chain(error));
-        let error = error.as_deref();
-        let mut report = self.report(&mut run.status);
-        let notice = match action {
-            Action::Install | Action::Upgrade => {
-                let of = if action == Action::Install { ReleaseAction::Install } else { ReleaseAction::Upgrade };
-                match error {
-                    None => report.released(&of),
-                    Some(error) => {
-                        let app_version = acted.app_version.as_str();
-                        let counted = !acted.snapshots.is_empty();
-                        Some(report.release_failed(&of, &self.desired, app_version, counted, error))
-                    }
-                }
-            }
-            Action::Unlock => acted.pending.as_ref().map(|(pending, state)| report.unlocked(pending, state, error)),
-            Action::Test => report.tested(error),
-            Action::Rollback => {
-                let remediation = target::upgrade_remediation(&self.object, report.status);
-                let previous = history::previous(&before, remediation.ignore_test_failures).cloned();
-                previous.map(|previous| report.rolled_back(&previous, error))
-            }
-            Action::UninstallRemediation => history::latest(&report.status.history)
-                .cloned()
-                .map(|current| report.uninstalled_as_remediation(&current, error)),
-            Action::CorrectDrift => None,
-        };
-        if action != Action::UninstallRemediation {
-            report.summarize(Some(&self.desired));
-        }
-        let failed = notice.as_ref().filter(|n| n.is_warning).map(|n| (n.reason, n.message.clone()));
-        if let Some(notice) = notice {
-            tracing::info!(reason = notice.reason, detail = notice.message, "action ended");
-            self.releases.tell(&self.object, notice);
-        }
-        let Some((reason, message)) = failed else { return Ok(()) };
-        run.report().await.map_err(|error| Obstacle::retry(reasons::RECONCILE_ERROR, chain(&error)))?;
-        // What wrote to the storage is a state that the next look starts from; what did not is tried again.
-        if acted.snapshots.is_empty() && action != Action::Test {
-            return Err(Obstacle { is_told: false, ..Obstacle::retry(reason, message) });
-        }
-        Ok(())
-    }
-
-    /// Says that the program's end cut an action short. The next start sees a release that it was about to change, and
-    /// goes on without counting a failure.
-    fn interrupted(&self, run: &mut Run<HelmRelease>, action: Action) -> Obstacle {
-        let message = format!("Helm {} was interrupted: the program was asked to end", action.name());
-        let mut report = self.report(&mut run.status);
-        report.mark(conditions::RELEASED, Status::False, reasons::PENDING_RELEASE, message.clone());
-        Obstacle { is_told: false, ..Obstacle::retry(reasons::PENDING_RELEASE, message) }
     }
 }
