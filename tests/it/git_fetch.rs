@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -10,11 +11,14 @@ use bowline::source::{
     git::{Git, GitCredentials, GitError, Outcome, Request, reference::Reference, url::GitUrl},
     secret::SecretData,
 };
+use flate2::{Compression, write::ZlibEncoder};
+use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 
 use crate::harness::{
     git::{GitRemote, GitServer, Manner},
     ssh::SshServer,
+    tls::TlsFront,
 };
 
 struct Fetcher {
@@ -173,4 +177,72 @@ async fn ssh_takes_the_deploy_key_and_only_a_known_host() {
     }
     let error = fetcher.error(request(&stranger.identity(), &known_hosts)).await;
     assert!(error.contains("unable to authenticate"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_is_trusted_by_the_authority_of_the_secret_alone() {
+    let (remote, commit) = remote();
+    let server = GitServer::serve_to(&remote, Some(("deploy", "secret")));
+    let front = TlsFront::to(server.url().trim_end_matches("/repository.git")).await;
+    let url = format!("{}/repository.git", front.url());
+    let fetcher = Fetcher::new();
+    let secret = |authority| [("username", "deploy"), ("password", "secret"), ("ca.crt", authority)];
+    let Outcome::Fetched(fetched) = fetcher.fetch(fetcher.request(&url, &secret(front.authority()))).await.unwrap()
+    else {
+        panic!("nothing came")
+    };
+    assert_eq!(fetched.commit, commit);
+
+    let other = TlsFront::to(&server.url().replace("/repository.git", "")).await;
+    for secret in [&secret(front.authority())[..2], &secret(other.authority())] {
+        let error = fetcher.error(fetcher.request(&url, secret)).await;
+        assert!(error.contains("certificate"), "{error}");
+    }
+}
+
+/// A pack of one blob whose header says that it has `size` bytes; `data` is what it has.
+fn pack_of_a_blob(size: u64, data: &[u8]) -> Vec<u8> {
+    const BLOB: u8 = 3 << 4;
+    let mut pack = b"PACK\0\0\0\x02\0\0\0\x01".to_vec();
+    let (mut byte, mut left) = (BLOB | (size & 15) as u8, size >> 4);
+    while left > 0 {
+        pack.push(byte | 0x80);
+        (byte, left) = ((left & 0x7f) as u8, left >> 7);
+    }
+    pack.push(byte);
+    let mut deflated = ZlibEncoder::new(Vec::new(), Compression::best());
+    deflated.write_all(data).unwrap();
+    pack.extend(deflated.finish().unwrap());
+    let digest = Sha1::digest(&pack);
+    pack.extend_from_slice(&digest);
+    pack
+}
+
+/// Whether an object is larger or smaller than its pack says, or says that it has more than there is memory: it is refused,
+/// soon, and by the process that fetches alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn packs_that_lie_about_sizes_are_refused() {
+    let (remote, _) = remote();
+    let server = GitServer::serve(&remote);
+    let fetcher = Fetcher::new();
+    let bomb = vec![0; 64 << 20];
+    for (case, pack) in [
+        ("larger than it says", pack_of_a_blob(10, &bomb)),
+        ("smaller than it says", pack_of_a_blob(1 << 20, b"ten bytes.")),
+        ("a tebibyte, it says", pack_of_a_blob(1 << 40, b"ten bytes.")),
+        ("more than a number holds", pack_of_a_blob(u64::MAX, b"ten bytes.")),
+    ] {
+        server.behave(Manner::Pack(pack.into()));
+        let started = Instant::now();
+        let error = fetcher.error(fetcher.request(&server.url(), &[])).await;
+        assert!(error.starts_with("unable to clone"), "{case}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(10), "{case} took {:?}", started.elapsed());
+        children_are_gone().await;
+    }
+    // An honest pack that does not hold what was asked for is no answer either.
+    server.behave(Manner::Pack(pack_of_a_blob(10, b"ten bytes.").into()));
+    let error = fetcher.error(fetcher.request(&server.url(), &[])).await;
+    assert!(error.starts_with("unable to clone"), "{error}");
+    server.behave(Manner::Honest);
+    assert!(matches!(fetcher.fetch(fetcher.request(&server.url(), &[])).await, Ok(Outcome::Fetched(_))));
 }

@@ -106,6 +106,8 @@ pub enum Manner {
     Short,
     /// Its answer to a fetch never ends.
     Endless,
+    /// Its answer to a fetch is this pack.
+    Pack(Bytes),
     /// It answers with this status.
     Fail(u16),
 }
@@ -146,7 +148,8 @@ impl GitServer {
                     Manner::Fail(status) => answer(StatusCode::from_u16(status).expect("a status"), "as told\n"),
                     Manner::Hang => std::future::pending().await,
                     Manner::Endless if is_fetch(&call) => endless(),
-                    Manner::Honest | Manner::Endless => backend(&root, &call),
+                    Manner::Pack(pack) if is_fetch(&call) => packed(&pack),
+                    Manner::Honest | Manner::Endless | Manner::Pack(_) => backend(&root, &call),
                     Manner::HangMidway => halfway(backend(&root, &call)).await,
                     Manner::Short => short(backend(&root, &call)).await,
                 }
@@ -255,12 +258,35 @@ async fn short(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::from_stream(stream::iter([Ok(whole), Err(cut)])))
 }
 
-/// A pack without an end, a mebibyte at a time, on side band 1.
+/// The longest line of the protocol, its length included.
+const LINE: usize = 65_520;
+
+/// A line on side band 1, where packs are sent.
+fn on_side_band(data: &[u8]) -> Vec<u8> {
+    let mut line = format!("{:04x}\u{1}", data.len() + 5).into_bytes();
+    line.extend_from_slice(data);
+    line
+}
+
+/// This pack, as the answer to a fetch.
+fn packed(pack: &[u8]) -> Response<Body> {
+    let mut body = b"0008NAK\n".to_vec();
+    body.extend(pack.chunks(LINE - 5).flat_map(on_side_band));
+    body.extend_from_slice(b"0000");
+    fetch_result(Body::from(body))
+}
+
+fn fetch_result(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-git-upload-pack-result"));
+    response
+}
+
+/// A pack without an end, a mebibyte at a time.
 fn endless() -> Response<Body> {
-    const LINE: usize = 65_520;
-    let mut line = format!("{LINE:04x}\u{1}").into_bytes();
-    line.resize(LINE, 0);
-    let chunk = Bytes::from(line.repeat(16));
+    let chunk = Bytes::from(on_side_band(&[0; LINE - 5]).repeat(16));
     let opening = Bytes::from_static(b"0008NAK\n");
     let stream = stream::unfold((true, chunk), move |(is_first, chunk)| {
         let opening = opening.clone();
@@ -272,9 +298,5 @@ fn endless() -> Response<Body> {
             Some((Ok::<_, std::io::Error>(next), (false, chunk)))
         }
     });
-    let mut response = Response::new(Body::from_stream(stream));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-git-upload-pack-result"));
-    response
+    fetch_result(Body::from_stream(stream))
 }

@@ -15,5 +15,6 @@ pub mod programs;
 pub mod proxy;
 pub mod registry;
 pub mod ssh;
+pub mod tls;
 
 pub use cluster::Cluster;
