@@ -16,5 +16,6 @@ pub mod prune;
 pub mod request;
 pub mod status;
 pub mod storage;
+pub mod strategic_merge;
 pub mod wait;
 pub mod watch;

@@ -17,6 +17,7 @@ mod git_fetch;
 mod image;
 mod kustomization;
 mod layers;
+mod merge_rules;
 mod readme;
 mod rows;
 mod servers;

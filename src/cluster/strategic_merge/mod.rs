@@ -1,0 +1,3 @@
+//! Strategic merge: how the lists and maps of Kubernetes' own kinds are merged, where JSON merge would replace them.
+
+pub mod rules;
