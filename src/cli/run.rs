@@ -55,6 +55,10 @@ pub struct Args {
     #[arg(long, env = "BOWLINE_NO_CROSS_NAMESPACE_REFS", action = ArgAction::Set, num_args = 0..=1,
         require_equals = true, default_value_t = false, default_missing_value = "true")]
     no_cross_namespace_refs: bool,
+    /// ServiceAccount that is impersonated for a release whose spec.serviceAccountName names none, in the release's own
+    /// namespace.
+    #[arg(long, env = "BOWLINE_DEFAULT_SERVICE_ACCOUNT")]
+    default_service_account: Option<String>,
     /// Folder for artifacts: a cache that can be lost.  [default: a folder of its own, removed at the end]
     #[arg(long, env = "BOWLINE_STORAGE_PATH")]
     storage_path: Option<PathBuf>,
@@ -177,6 +181,7 @@ fn config(args: Args) -> Result<Config, UsageError> {
         watch_label_selector: args.watch_label_selector,
         install_crds: args.install_crds,
         no_cross_namespace_refs: args.no_cross_namespace_refs,
+        default_service_account: args.default_service_account.filter(|name| !name.is_empty()),
         storage_path: args.storage_path,
         storage_addr: args.storage_addr,
         storage_adv_addr: args.storage_adv_addr,

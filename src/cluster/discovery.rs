@@ -7,8 +7,8 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex as SyncMutex, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ const UNKNOWN_INTERVAL: Duration = Duration::from_secs(2);
 const APPEAR_TIMEOUT: Duration = Duration::from_secs(15);
 /// First pause between two looks for it, doubled up to a second.
 const APPEAR_PAUSE: Duration = Duration::from_millis(25);
+/// How long capabilities are good for where the definitions cannot be watched.
+const UNWATCHED_AGE: Duration = Duration::from_mins(1);
 
 /// Why a kind could not be told.
 #[derive(Debug, Error)]
@@ -66,7 +68,7 @@ pub struct ClusterCapabilities {
     pub minor: String,
 }
 
-#[derive(Default)]
+#[derive(Default, PartialEq)]
 struct Table {
     kinds: HashMap<(String, String), Arc<ServedKind>>,
     preferred: HashMap<(String, String), Arc<ServedKind>>,
@@ -78,25 +80,59 @@ struct Table {
 struct State {
     table: Option<Arc<Table>>,
     fetched: Option<Instant>,
+    /// The cluster's epoch that the table is of.
+    epoch: u64,
     version: Option<(String, String, String)>,
 }
 
-/// Kinds of one cluster, shared by all who work on it.
+/// What all identities know together of one cluster: whether its definitions changed, and the tables, of which those
+/// that are alike are kept once.
+#[derive(Default)]
+struct Cluster {
+    epoch: AtomicU64,
+    watched: AtomicBool,
+    tables: SyncMutex<Vec<Weak<Table>>>,
+}
+
+impl Cluster {
+    fn shared(&self, table: Table) -> Arc<Table> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = tables.iter().filter_map(Weak::upgrade).find(|known| **known == table) {
+            return known;
+        }
+        tables.retain(|known| known.strong_count() > 0);
+        let table = Arc::new(table);
+        tables.push(Arc::downgrade(&table));
+        table
+    }
+}
+
+/// Kinds of one cluster as one identity is told them, shared by all who work on it as that identity.
 pub struct Discovery {
     client: Client,
     state: Mutex<State>,
-    stale: AtomicBool,
+    cluster: Arc<Cluster>,
 }
 
 impl Discovery {
     /// Makes an empty cache; the first question fills it.
     pub fn new(client: Client) -> Self {
-        Self { client, state: Mutex::new(State::default()), stale: AtomicBool::new(false) }
+        Self { client, state: Mutex::new(State::default()), cluster: Arc::default() }
+    }
+
+    /// Makes an empty cache of the same cluster for another identity. A change of definitions that one hears of is known
+    /// to all.
+    pub fn seen_by(&self, client: Client) -> Self {
+        Self { client, state: Mutex::new(State::default()), cluster: self.cluster.clone() }
     }
 
     /// Marks what is kept as out of date: the next unknown kind, or the next question for capabilities, asks anew.
     pub fn invalidate(&self) {
-        self.stale.store(true, Ordering::Release);
+        self.cluster.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn is_stale(&self, state: &State) -> bool {
+        state.epoch != self.cluster.epoch.load(Ordering::Acquire)
     }
 
     /// Watches the custom resource definitions and marks what is kept as stale with each change, until cancelled.
@@ -113,10 +149,15 @@ impl Discovery {
             while let Some(happening) = happenings.recv().await {
                 match happening {
                     Happening::Broken(error) if is_refusal(&error) => {
+                        self.cluster.watched.store(false, Ordering::Release);
                         tracing::warn!(error = %message_of(&error), "custom resource definitions cannot be watched");
                     }
                     Happening::Broken(_) => {}
-                    Happening::Listed(_) | Happening::Applied(_) | Happening::Deleted(_) => self.invalidate(),
+                    Happening::Listed(_) => {
+                        self.invalidate();
+                        self.cluster.watched.store(true, Ordering::Release);
+                    }
+                    Happening::Applied(_) | Happening::Deleted(_) => self.invalidate(),
                 }
             }
         };
@@ -174,7 +215,9 @@ impl Discovery {
     /// Returns the API versions and the server's version for Helm's `.Capabilities`.
     pub async fn capabilities(&self) -> Result<ClusterCapabilities, DiscoveryError> {
         let mut state = self.state.lock().await;
-        let stale = self.stale.load(Ordering::Acquire);
+        let old = !self.cluster.watched.load(Ordering::Acquire)
+            && state.fetched.is_some_and(|at| at.elapsed() >= UNWATCHED_AGE);
+        let stale = old || self.is_stale(&state);
         if stale || state.table.is_none() {
             self.fetch(&mut state).await?;
         }
@@ -196,7 +239,7 @@ impl Discovery {
             return Ok(Some(found));
         }
         let recent = state.fetched.is_some_and(|at| at.elapsed() < UNKNOWN_INTERVAL);
-        if recent && !self.stale.load(Ordering::Acquire) {
+        if recent && !self.is_stale(&state) {
             return Ok(None);
         }
         self.fetch(&mut state).await?;
@@ -204,23 +247,15 @@ impl Discovery {
     }
 
     async fn fetch(&self, state: &mut State) -> Result<(), DiscoveryError> {
-        // Cleared before asking, so that a definition that changes meanwhile is not missed.
-        self.stale.store(false, Ordering::Release);
-        let fetched = async {
+        // Read before asking, so that a definition that changes meanwhile is not missed.
+        let epoch = self.cluster.epoch.load(Ordering::Acquire);
+        let (core, groups) =
             tokio::try_join!(self.client.list_core_api_versions_aggregated(), self.client.list_api_groups_aggregated())
-        }
-        .await;
-        match fetched {
-            Ok((core, groups)) => {
-                state.table = Some(Arc::new(Table::read(core, groups)));
-                state.fetched = Some(Instant::now());
-                Ok(())
-            }
-            Err(error) => {
-                self.stale.store(true, Ordering::Release);
-                Err(DiscoveryError::Fetch(error))
-            }
-        }
+                .map_err(DiscoveryError::Fetch)?;
+        state.table = Some(self.cluster.shared(Table::read(core, groups)));
+        state.fetched = Some(Instant::now());
+        state.epoch = epoch;
+        Ok(())
     }
 }
 

@@ -1,9 +1,11 @@
 //! All that is done to a cluster.
 //!
-//! Objects are JSON trees. Every function takes the client it works with, which may be an impersonating one; what is
-//! shared ([`discovery::Discovery`], [`watch::OwnedObjects`]) belongs to one cluster and to the daemon's own identity.
+//! Objects are JSON trees. Every function takes the client it works with, which may be an impersonating one: a
+//! [`connection::Connection`] is one cluster as one identity. What is shared ([`watch::OwnedObjects`]) belongs to one
+//! cluster and to the daemon's own identity.
 
 pub mod apply;
+pub mod connection;
 pub mod discovery;
 pub mod events;
 pub mod explain;

@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use crate::{
     api::{GitRepository, HelmChart, HelmRelease, HelmRepository, Kustomization, helm_release::ValuesReferenceKind},
-    cluster::{discovery::Discovery, events::EventRecorder, watch::OwnedObjects},
+    cluster::{
+        connection::{Connection, Connections},
+        events::EventRecorder,
+        watch::OwnedObjects,
+    },
     metrics::Metrics,
     reconcile::{
         environment::{self, Environments, triggers as environment_triggers},
@@ -140,7 +144,8 @@ fn start(
 ) -> Result<(), Error> {
     let client = shell.client.clone();
     let events = EventRecorder::start(client.clone(), "helm-controller", config.instance.clone(), end.clone());
-    let discovery = Arc::new(Discovery::new(client.clone()));
+    let own = Connection::new(client.clone());
+    let discovery = own.discovery.clone();
     let memory = Arc::new(Memory::default());
     let seen = memory.clone();
     let secrets = Arc::new(Secrets::new(
@@ -178,8 +183,9 @@ fn start(
         memory: environment::memory::Memory::default(),
     };
     let releases = Releases {
-        client: client.clone(),
-        discovery,
+        daemon: client.clone(),
+        connections: Connections::new(own),
+        default_service_account: config.default_service_account.clone(),
         watched: kinds.helm_releases.clone(),
         charts_watched: kinds.helm_charts.clone(),
         charts: Charts::new(store, kinds.helm_charts.clone()),

@@ -29,6 +29,7 @@ pub struct Config {
     pub watch_label_selector: Option<String>,
     pub install_crds: bool,
     pub no_cross_namespace_refs: bool,
+    pub default_service_account: Option<String>,
     pub storage_path: Option<PathBuf>,
     pub storage_addr: SocketAddr,
     pub storage_adv_addr: Option<String>,

@@ -25,7 +25,7 @@ use crate::{
         helm_release::ReleaseAction,
         meta, reasons,
     },
-    cluster::storage::ReleaseStorage,
+    cluster::{connection::Connection, storage::ReleaseStorage},
     reconcile::shell::{Next, Permit, Run},
     telemetry::chain,
 };
@@ -39,6 +39,7 @@ pub(super) struct Attempt<'r> {
     pub(super) source: ChartSource,
     pub(super) composed: observe::Composed,
     pub(super) desired: Desired,
+    pub(super) connection: Arc<Connection>,
     pub(super) storage: ReleaseStorage,
     pub(super) namespace: String,
     pub(super) releases: &'r Releases,
@@ -177,6 +178,7 @@ impl Attempt<'_> {
         let started = Timestamp::now();
         let work = Work {
             releases: self.releases,
+            connection: self.connection.clone(),
             object: self.object.clone(),
             namespace: self.namespace.clone(),
             permit: self.permit.clone(),
@@ -237,7 +239,7 @@ impl Attempt<'_> {
     }
 
     async fn values(&self) -> Result<Map<String, Value>, Obstacle> {
-        self.releases.values_of(&self.releases.client, &self.object, self.composed.clone()).await
+        self.releases.values_of(&self.object, self.composed.clone()).await
     }
 
     /// Makes conditions, counts and events of what an action did, and writes a failure's count before the next action.

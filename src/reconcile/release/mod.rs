@@ -7,6 +7,7 @@ mod act;
 mod attempt;
 pub mod chart_object;
 mod charts;
+mod connect;
 pub mod decide;
 pub mod history;
 pub mod memory;
@@ -45,7 +46,7 @@ use crate::{
         meta, reasons,
     },
     cluster::{
-        discovery::Discovery,
+        connection::{Connection, Connections},
         events::{EventRecorder, Involved, Note, Severity},
         storage::ReleaseStorage,
     },
@@ -54,8 +55,12 @@ use crate::{
 
 /// The HelmRelease controller.
 pub struct Releases {
-    pub client: Client,
-    pub discovery: Arc<Discovery>,
+    /// The daemon's own client: for its own kinds, and what a spec names in the object's own namespace. What a release
+    /// does is done through its connection.
+    pub daemon: Client,
+    pub connections: Connections,
+    /// `--default-service-account`.
+    pub default_service_account: Option<String>,
     pub watched: Arc<Watched<HelmRelease>>,
     pub charts_watched: Arc<Watched<HelmChart>>,
     pub charts: Charts,
@@ -156,10 +161,6 @@ impl Releases {
         self.tell(object, Notice { is_warning, reason, message, annotations: BTreeMap::new() });
     }
 
-    fn storage(&self, namespace: &str) -> ReleaseStorage {
-        ReleaseStorage::new(self.client.clone(), namespace, meta::HELM_FIELD_MANAGER)
-    }
-
     fn blocked(&self, run: &mut Run<HelmRelease>, obstacle: Obstacle) -> Next {
         let object = run.object.clone();
         if obstacle.is_outage() && is_healthy(run) {
@@ -212,7 +213,7 @@ impl Releases {
         let obstacles =
             [reasons::ACCESS_DENIED, reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::UNSUPPORTED_FIELD];
         report_on(&object, &mut run.status).cleared(&obstacles);
-        let composed = self.values(&self.client, &object).await?;
+        let composed = self.values(&object).await?;
         report_on(&object, &mut run.status).cleared(&[reasons::VALUES_ERROR]);
         let desired = Desired {
             chart_name: source.chart_name.clone(),
@@ -223,7 +224,8 @@ impl Releases {
         };
         self.memory.remember(&run.key(), |known| known.is_blocked = false);
         report_on(&object, &mut run.status).unmark(conditions::FETCH_FAILED);
-        if self.moved(run, &object, &desired).await? {
+        let connection = self.connect(&object)?;
+        if self.moved(run, &connection, &desired).await? {
             return Ok(Next::Now);
         }
         begin(&object, &mut run.status, &desired);
@@ -231,7 +233,8 @@ impl Releases {
         let place = (namespace.clone(), target::release_name(&object));
         self.memory.register(&run.key(), place, observe::config_keys(&object));
         let attempt = Attempt {
-            storage: self.storage(&namespace),
+            storage: ReleaseStorage::new(connection.client.clone(), &namespace, meta::HELM_FIELD_MANAGER),
+            connection,
             namespace,
             object,
             source,
@@ -261,7 +264,7 @@ impl Releases {
         let wanted = chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
         let before = run.status.helm_chart.clone().filter(|chart| !chart.is_empty());
         if let Some(before) = before.filter(|before| Some(before) != wanted.as_ref()) {
-            chart_object::delete(&self.client, &before).await.map_err(failed)?;
+            chart_object::delete(&self.daemon, &before).await.map_err(failed)?;
             let message = format!("deleted HelmChart '{before}'");
             self.warn(&object, false, reasons::HELM_CHART_DELETED, message);
             run.status.helm_chart = None;
@@ -270,7 +273,7 @@ impl Releases {
         if self.no_cross_namespace_refs {
             chart_object::check_namespace(&object, &chart)?;
         }
-        let written = chart_object::write(&self.client, &self.charts_watched, &chart).await.map_err(failed)?;
+        let written = chart_object::write(&self.daemon, &self.charts_watched, &chart).await.map_err(failed)?;
         let (reason, verb) = match written {
             chart_object::Written::Created => (reasons::HELM_CHART_CREATED, "Created"),
             chart_object::Written::Configured => (reasons::HELM_CHART_CONFIGURED, "Configured"),
@@ -292,18 +295,19 @@ impl Releases {
     async fn moved(
         &self,
         run: &mut Run<HelmRelease>,
-        object: &HelmRelease,
+        connection: &Arc<Connection>,
         desired: &Desired,
     ) -> Result<bool, Obstacle> {
-        let Some(change) = target::target_change(object, &run.status, &desired.chart_name) else { return Ok(false) };
-        if change == target::TargetChange::ChartName && target::keeps_release_on_chart_change(object) {
+        let object = run.object.clone();
+        let Some(change) = target::target_change(&object, &run.status, &desired.chart_name) else { return Ok(false) };
+        if change == target::TargetChange::ChartName && target::keeps_release_on_chart_change(&object) {
             return Ok(false);
         }
         tracing::info!(changed = change.as_str(), "release target changed: uninstalling the current release");
-        self.uninstall(run).await?;
+        self.uninstall(run, connection).await?;
         run.status.history.clear();
         run.status.storage_namespace = None;
-        report_on(object, &mut run.status).clear_failures();
+        report_on(&object, &mut run.status).clear_failures();
         Ok(true)
     }
 
@@ -317,11 +321,12 @@ impl Releases {
         if !object.spec.suspend {
             let gone = async {
                 if run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty()) {
-                    self.uninstall(run).await?;
+                    let connection = self.connect(&object)?;
+                    self.uninstall(run, &connection).await?;
                 }
                 if let Some(chart) = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()) {
                     let failed = |error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
-                    chart_object::delete(&self.client, &chart).await.map_err(failed)?;
+                    chart_object::delete(&self.daemon, &chart).await.map_err(failed)?;
                 }
                 Ok::<_, Obstacle>(())
             };
@@ -337,12 +342,13 @@ impl Releases {
         Next::Change
     }
 
-    async fn uninstall(&self, run: &mut Run<HelmRelease>) -> Result<(), Obstacle> {
+    async fn uninstall(&self, run: &mut Run<HelmRelease>, connection: &Arc<Connection>) -> Result<(), Obstacle> {
         let object = run.object.clone();
         let Some(current) = history::latest(&run.status.history).cloned() else { return Ok(()) };
         let namespace = run.status.storage_namespace.clone().unwrap_or_else(|| target::storage_namespace(&object));
         let work = Work {
             releases: self,
+            connection: connection.clone(),
             object: object.clone(),
             namespace,
             permit: run.permit().clone(),

@@ -101,7 +101,10 @@ impl Releases {
     }
 
     /// Composes the values, or takes their digest from memory where nothing they are made of has changed.
-    pub(super) async fn values(&self, client: &Client, object: &HelmRelease) -> Result<Composed, Obstacle> {
+    ///
+    /// They are read as the daemon, as under Flux: they are of the object's own namespace, and it is the object's
+    /// maker who chose them.
+    pub(super) async fn values(&self, object: &HelmRelease) -> Result<Composed, Obstacle> {
         let key = kube::runtime::reflector::ObjectRef::from_obj(object);
         let seen: Vec<Seen> = config_keys(object).iter().map(|config| self.memory.config(config)).collect();
         let generation = object.metadata.generation.unwrap_or(0);
@@ -112,7 +115,7 @@ impl Releases {
         {
             return Ok(Composed { digest, values: None });
         }
-        let values = self.read_values(client, object).await?;
+        let values = self.read_values(object).await?;
         let digest = values::digest(&values);
         self.memory.remember(&key, |known| known.values = Some((seen, generation, digest.clone())));
         Ok(Composed { digest, values: Some(values) })
@@ -121,24 +124,23 @@ impl Releases {
     /// Returns the composed values themselves.
     pub(super) async fn values_of(
         &self,
-        client: &Client,
         object: &HelmRelease,
         composed: Composed,
     ) -> Result<Map<String, Value>, Obstacle> {
         match composed.values {
             Some(values) => Ok(values),
-            None => self.read_values(client, object).await,
+            None => self.read_values(object).await,
         }
     }
 
-    async fn read_values(&self, client: &Client, object: &HelmRelease) -> Result<Map<String, Value>, Obstacle> {
+    async fn read_values(&self, object: &HelmRelease) -> Result<Map<String, Value>, Obstacle> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
         let mut contents = Contents::new();
         for (kind, _, name) in config_keys(object) {
             if contents.contains_key(&(kind.clone(), name.clone())) {
                 continue;
             }
-            let data = read_config(client, &kind, namespace, &name).await.map_err(|error| {
+            let data = read_config(&self.daemon, &kind, namespace, &name).await.map_err(|error| {
                 let message = format!("could not read {} '{namespace}/{name}': {}", kind.as_str(), chain(&error));
                 Obstacle::retry(reasons::VALUES_ERROR, message)
             })?;

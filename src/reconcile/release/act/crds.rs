@@ -57,13 +57,13 @@ impl Work<'_> {
         for file in &files {
             definitions.extend(self.read_crds(file)?);
         }
-        let resources = objects::resolve(&self.releases.discovery, definitions.clone(), "").await;
+        let resources = objects::resolve(&self.connection.discovery, definitions.clone(), "").await;
         let mut outcome = objects::Outcome::default();
-        objects::apply_all(&self.releases.client, &resources.map_err(Error::Apply)?, None, &mut outcome)
+        objects::apply_all(&self.connection.client, &resources.map_err(Error::Apply)?, None, &mut outcome)
             .await
             .map_err(Error::Apply)?;
         self.wait(outcome.written, Ready::Objects(JobRule::Started), TIMEOUT).await.map_err(Error::Wait)?;
-        self.releases.discovery.invalidate();
+        self.connection.discovery.invalidate();
         Ok(definitions)
     }
 

@@ -106,7 +106,7 @@ impl Work<'_> {
         self.delete_hook(&hook, &DeletePolicy::BeforeHookCreation, record, timeout).await?;
         let tree = tree_of(&hook)?;
         let (event, path) = (event.as_str().to_owned(), hook.path.clone());
-        let resources = objects::resolve(&self.releases.discovery, [tree], &record.namespace)
+        let resources = objects::resolve(&self.connection.discovery, [tree], &record.namespace)
             .await
             .map_err(|source| Error::Build { event: event.clone(), path: path.clone(), source })?;
         record.hooks[index].last_run =
@@ -114,7 +114,7 @@ impl Work<'_> {
         // Recorded before it starts: a crash then leaves a record that says that it did.
         self.update(record, acted).await.map_err(|error| Error::Record(Box::new(error)))?;
         let mut outcome = objects::Outcome::default();
-        let applied = objects::apply_all(&self.releases.client, &resources, None, &mut outcome).await;
+        let applied = objects::apply_all(&self.connection.client, &resources, None, &mut outcome).await;
         let result = match applied {
             Err(source) => Err(Error::Apply { event, path, source }),
             Ok(()) => self.wait(outcome.written, Ready::Hooks, timeout).await.map_err(Error::Wait),
@@ -138,9 +138,9 @@ impl Work<'_> {
         let path = || hook.path.clone();
         let failed = |source| Error::Delete { path: path(), source };
         let resources =
-            objects::resolve(&self.releases.discovery, [tree_of(hook)?], &record.namespace).await.map_err(failed)?;
+            objects::resolve(&self.connection.discovery, [tree_of(hook)?], &record.namespace).await.map_err(failed)?;
         let targets: Vec<_> = resources.into_iter().map(|resource| resource.target).collect();
-        let (pending, errors) = objects::delete_all(&self.releases.client, &targets, Propagation::Background).await;
+        let (pending, errors) = objects::delete_all(&self.connection.client, &targets, Propagation::Background).await;
         if let Some(source) = errors.into_iter().next() {
             return Err(failed(source));
         }

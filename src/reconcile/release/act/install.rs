@@ -91,9 +91,9 @@ impl Work<'_> {
             "kind": "Namespace",
             "metadata": { "name": name, "labels": { "name": name } },
         });
-        let resources = objects::resolve(&self.releases.discovery, [tree], "").await.map_err(Error::Namespace)?;
+        let resources = objects::resolve(&self.connection.discovery, [tree], "").await.map_err(Error::Namespace)?;
         let mut outcome = objects::Outcome::default();
-        objects::apply_all(&self.releases.client, &resources, None, &mut outcome).await.map_err(Error::Namespace)
+        objects::apply_all(&self.connection.client, &resources, None, &mut outcome).await.map_err(Error::Namespace)
     }
 
     async fn perform_install(
@@ -110,7 +110,9 @@ impl Work<'_> {
         }
         let owner = objects::Owner::of(record);
         let mut outcome = objects::Outcome::default();
-        objects::apply_all(&self.releases.client, resources, Some(&owner), &mut outcome).await.map_err(Error::Apply)?;
+        objects::apply_all(&self.connection.client, resources, Some(&owner), &mut outcome)
+            .await
+            .map_err(Error::Apply)?;
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PostInstall, timeout, acted, |_| true).await;

@@ -27,6 +27,7 @@ use crate::{
     },
     cluster::{
         apply::ApplyError,
+        connection::Connection,
         discovery::DiscoveryError,
         status::JobRule,
         storage::{self, ReleaseStorage, StorageError, StoredRecord},
@@ -99,6 +100,8 @@ pub enum Error {
 /// Everything that an action works with.
 pub struct Work<'r> {
     pub releases: &'r Releases,
+    /// Where, and as whom, everything is done.
+    pub connection: Arc<Connection>,
     pub object: Arc<HelmRelease>,
     pub namespace: String,
     pub permit: Permit,
@@ -194,7 +197,7 @@ impl Acted {
 impl Work<'_> {
     fn storage(&self) -> ReleaseStorage {
         let manager = crate::api::meta::HELM_FIELD_MANAGER;
-        ReleaseStorage::new(self.releases.client.clone(), self.namespace.clone(), manager)
+        ReleaseStorage::new(self.connection.client.clone(), self.namespace.clone(), manager)
     }
 
     fn release_name(&self) -> String {
@@ -308,7 +311,7 @@ impl Work<'_> {
             fail_fast: matches!(ready, Ready::Objects(_)),
             labels: format!("{HELM_RELEASE_NAME}={name},{HELM_RELEASE_NAMESPACE}={namespace}"),
         };
-        let waiting = wait::ready(&self.releases.client, targets, &options, &self.shutdown);
+        let waiting = wait::ready(&self.connection.client, targets, &options, &self.shutdown);
         self.permit.waiting(waiting).await
     }
 
@@ -316,7 +319,7 @@ impl Work<'_> {
         if targets.is_empty() {
             return Ok(());
         }
-        self.permit.waiting(wait::gone(&self.releases.client, targets, timeout, &self.shutdown)).await
+        self.permit.waiting(wait::gone(&self.connection.client, targets, timeout, &self.shutdown)).await
     }
 
     /// Waits for the objects of a release where the action's settings ask for it.

@@ -53,8 +53,8 @@ impl Work<'_> {
     ) -> Result<Prepared, Error> {
         let capabilities = self.capabilities().await?;
         let lookup = ClusterLookup {
-            client: self.releases.client.clone(),
-            discovery: self.releases.discovery.clone(),
+            client: self.connection.client.clone(),
+            discovery: self.connection.discovery.clone(),
             runtime: Handle::current(),
         };
         let origin = self.origin();
@@ -67,12 +67,12 @@ impl Work<'_> {
             Ok::<_, Error>((pending(&revision, values, rendered, chart), trees))
         });
         let (record, trees) = rendering.await.map_err(|_| Error::RenderEnded)??;
-        let resources = objects::resolve(&self.releases.discovery, trees, &namespace).await.map_err(Error::Build)?;
+        let resources = objects::resolve(&self.connection.discovery, trees, &namespace).await.map_err(Error::Build)?;
         Ok(Prepared { record, resources })
     }
 
     async fn capabilities(&self) -> Result<Capabilities, Error> {
-        let found = self.releases.discovery.capabilities().await.map_err(Error::Capabilities)?;
+        let found = self.connection.discovery.capabilities().await.map_err(Error::Capabilities)?;
         Ok(Capabilities {
             kube_version: KubeVersion {
                 version: found.git_version,
@@ -100,7 +100,7 @@ impl Work<'_> {
         what: &'static str,
     ) -> Result<(), Error> {
         for resource in resources {
-            let existing = apply::get_metadata(&self.releases.client, &resource.target).await;
+            let existing = apply::get_metadata(&self.connection.client, &resource.target).await;
             let existing = existing.map_err(Error::Existing)?;
             let foreign = existing.and_then(|existing| objects::foreign(&existing, &resource.target.id, owner));
             if let Some(foreign) = foreign {

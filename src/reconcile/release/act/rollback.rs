@@ -83,7 +83,7 @@ impl Work<'_> {
         let mut outcome = objects::Outcome::default();
         let replaced = self.replace(record, &resources, &old, &mut outcome).await;
         if replaced.is_err() && settings.cleanup_on_fail {
-            objects::delete_all(&self.releases.client, &outcome.created, Propagation::Background).await;
+            objects::delete_all(&self.connection.client, &outcome.created, Propagation::Background).await;
         }
         replaced?;
         acted.inventory = Some(inventory_of(&resources, &[]));

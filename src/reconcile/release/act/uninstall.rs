@@ -74,7 +74,7 @@ impl Work<'_> {
             DeletionPropagation::Background | DeletionPropagation::Unknown(_) => Propagation::Background,
         };
         let targets: Vec<_> = resources.into_iter().map(|resource| resource.target).collect();
-        let (pending, errors) = objects::delete_all(&self.releases.client, &targets, propagation).await;
+        let (pending, errors) = objects::delete_all(&self.connection.client, &targets, propagation).await;
         if !errors.is_empty() {
             let texts: Vec<_> = errors.iter().map(|error| crate::telemetry::chain(error)).collect();
             return Err(Error::Delete(errors.len(), texts.join("; ")));

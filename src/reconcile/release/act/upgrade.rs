@@ -78,7 +78,7 @@ impl Work<'_> {
                 let description = format!("Upgrade \"{}\" failed: {}", record.name, crate::telemetry::chain(&error));
                 self.fail(&mut record, description, acted).await;
                 if settings.cleanup_on_fail {
-                    objects::delete_all(&self.releases.client, &created, Propagation::Background).await;
+                    objects::delete_all(&self.connection.client, &created, Propagation::Background).await;
                 }
                 Err(error)
             }
@@ -111,7 +111,7 @@ impl Work<'_> {
         let trees = record::objects(&current.manifest).map_err(|error| Error::Manifest(current.version, error))?;
         let mut resources = Vec::new();
         for tree in trees {
-            match objects::resolve(&self.releases.discovery, [tree], &current.namespace).await {
+            match objects::resolve(&self.connection.discovery, [tree], &current.namespace).await {
                 Ok(resolved) => resources.extend(resolved),
                 Err(error) if error.is_outage() => return Err(Error::BuildCurrent(error)),
                 Err(error) => {
@@ -158,13 +158,13 @@ impl Work<'_> {
         outcome: &mut objects::Outcome,
     ) -> Result<(), Error> {
         let owner = objects::Owner::of(record);
-        let applied = objects::apply_all(&self.releases.client, resources, Some(&owner), outcome).await;
+        let applied = objects::apply_all(&self.connection.client, resources, Some(&owner), outcome).await;
         applied.map_err(Error::Apply)?;
         let kept: HashSet<&ObjectId> = resources.iter().map(|resource| &resource.target.id).collect();
         let mut gone = Vec::new();
         for resource in old.iter().filter(|resource| !kept.contains(&resource.target.id)) {
             // The policy of what is there counts, not that of what was applied once.
-            let existing = apply::get_metadata(&self.releases.client, &resource.target).await;
+            let existing = apply::get_metadata(&self.connection.client, &resource.target).await;
             match existing.map_err(Error::Existing)? {
                 None => {}
                 Some(existing) if objects::is_kept(&existing) => {
@@ -173,7 +173,7 @@ impl Work<'_> {
                 Some(_) => gone.push(resource.target.clone()),
             }
         }
-        let (_, errors) = objects::delete_all(&self.releases.client, &gone, Propagation::Background).await;
+        let (_, errors) = objects::delete_all(&self.connection.client, &gone, Propagation::Background).await;
         for error in errors {
             tracing::warn!(error = %crate::telemetry::chain(&error), "object of the old revision not deleted");
         }
