@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 .SHELLFLAGS := -ec
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test test-fast setup lint deny cluster-up cluster-down fuzz-short
+.PHONY: help demo demo-once test test-fast setup lint deny cluster-up cluster-down fuzz-short bench bench-short bench-engine
 
 CARGO ?= cargo
 # Tests over the case packs are ignored unless the folder that holds the packs is known.
@@ -64,6 +64,22 @@ fuzz-short: ## each fuzz target for 30 s
 	$(CARGO) build -p bowline-fuzz
 	for target in $(FUZZ_TARGETS); do \
 	  $(CARGO) run -q -p bowline-fuzz -- $$target --seconds 30 --corpus $(FUZZ_CORPUS); done
+
+# Any other controller that serves the API is measured by the same program: --controller 'its command line'.
+CONTROLLER_BENCH := tests/bench/controller/bench.py
+SHORT := --sizes 30 --idle-seconds 20 --compare tests/bench/controller/short.json
+
+bench: ## the daemon with 100, 500 and 1000 releases: time, CPU, memory, requests (about half an hour; BENCH_ARGS for more)
+	$(CARGO) build --release --bin bowline
+	@target=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'); \
+	mkdir -p $$target/bench; \
+	$(CONTROLLER_BENCH) --program $$target/release/bowline --spread 1000 --pushes 100 \
+	  --json $$target/bench/bench.json --svg $$target/bench/bench.svg $(BENCH_ARGS)
+
+bench-short: ## 30 releases, against the recorded figures: fails when requests or memory grow
+	$(CARGO) build --workspace
+	@target=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'); \
+	$(CONTROLLER_BENCH) --program $$target/debug/bowline $(SHORT)
 
 BENCH := $(or $(BOWLINE_CACHE),$(HOME)/.cache/bowline)/bench
 ROUNDS ?= 3
