@@ -74,8 +74,8 @@ pub enum WaitError {
     /// The wait was called off.
     #[error("wait canceled")]
     Canceled,
-    /// The time was up.
-    #[error("timeout waiting for: {}", list(.0))]
+    /// The time was up. The last line is Helm's word for it.
+    #[error("timeout waiting for: {}\ncontext deadline exceeded", list(.0))]
     TimedOut(Vec<Unready>),
     /// Objects failed for good.
     #[error("failed early due to stalled resources: {}", list(.0))]

@@ -94,6 +94,7 @@ fn the_error_begins_with_fluxs_text_and_goes_on_with_the_reason() {
     }];
     assert_eq!(
         WaitError::TimedOut(unready).to_string(),
-        "timeout waiting for: [Deployment/n/d status: 'InProgress']\nDeployment/n/d: Available: 0/1; pod p: container c is waiting (ErrImagePull)"
+        "timeout waiting for: [Deployment/n/d status: 'InProgress']\nDeployment/n/d: Available: 0/1; pod p: container c is waiting (ErrImagePull)\n\
+         context deadline exceeded"
     );
 }

@@ -287,8 +287,9 @@ where
         // `name` is the span's own in JSON lines.
         let span = tracing::info_span!("reconcile", controller = R::CONTROLLER, %kind, %namespace, object = %name);
         let started = Instant::now();
-        let next = self.run(object).instrument(span).await;
+        let next = self.run(object).instrument(span.clone()).await;
         self.shell.metrics.reconciled(&kind, &namespace, &name, started.elapsed(), next == Next::Retry);
+        span.in_scope(|| tracing::debug!(?next, "run ended"));
         self.action(&key, next)
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{
-        HelmRelease, HelmReleaseStatus,
+        HelmRelease, HelmReleaseStatus, Snapshot,
         conditions::{self, Status},
         helm_release::ReleaseAction,
         meta, reasons,
@@ -44,6 +44,20 @@ pub(super) struct Attempt<'r> {
     pub(super) namespace: String,
     pub(super) releases: &'r Releases,
     pub(super) permit: Permit,
+}
+
+/// A release is not rolled back to another one's revision.
+fn check_place(current: Option<&Snapshot>, previous: &Snapshot) -> Result<(), Obstacle> {
+    match current.filter(|c| (&c.namespace, &c.name) != (&previous.namespace, &previous.name)) {
+        None => Ok(()),
+        Some(current) => {
+            let (current, previous) = (target::versioned_release(current), target::versioned_release(previous));
+            let message = format!(
+                "release mismatch: previous release name or namespace {previous} does not match current {current}"
+            );
+            Err(Obstacle::retry(reasons::RECONCILE_ERROR, message))
+        }
+    }
 }
 
 impl Attempt<'_> {
@@ -226,7 +240,10 @@ impl Attempt<'_> {
             Action::Rollback => {
                 let remediation = target::upgrade_remediation(&self.object, status);
                 match history::previous(&status.history, remediation.ignore_test_failures) {
-                    Some(previous) => Ok(work.rollback(previous).await),
+                    Some(previous) => {
+                        check_place(history::latest(&status.history), previous)?;
+                        Ok(work.rollback(previous).await)
+                    }
                     None => Err(Obstacle::retry(reasons::RECONCILE_ERROR, "missing target release for rollback")),
                 }
             }

@@ -304,6 +304,7 @@ impl Releases {
             return Ok(false);
         }
         tracing::info!(changed = change.as_str(), "release target changed: uninstalling the current release");
+        report_on(&object, &mut run.status).fulfilling();
         self.uninstall(run, connection).await?;
         run.status.history.clear();
         run.status.storage_namespace = None;
@@ -323,10 +324,13 @@ impl Releases {
                 if run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty()) {
                     let connection = self.connect(&object)?;
                     self.uninstall(run, &connection).await?;
+                    run.status.history.clear();
+                    run.status.storage_namespace = None;
                 }
                 if let Some(chart) = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()) {
                     let failed = |error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
                     chart_object::delete(&self.daemon, &chart).await.map_err(failed)?;
+                    run.status.helm_chart = None;
                 }
                 Ok::<_, Obstacle>(())
             };
@@ -358,6 +362,11 @@ impl Releases {
         acted.record(&mut run.status);
         let error = acted.error.as_ref().map(|error| chain(error));
         let mut report = report_on(&object, &mut run.status);
+        if let Some(gone) = acted.gone {
+            report.was_gone(&current, gone);
+            report.summarize(None);
+            return Ok(());
+        }
         let notice = report.uninstalled(&current, error.as_deref());
         report.summarize(None);
         let message = notice.message.clone();

@@ -47,6 +47,11 @@ impl Obstacle {
                 .contains(&self.reason)
     }
 
+    /// Tells whether it is about what comes before the release's state is looked at.
+    pub fn is_prerequisite(&self) -> bool {
+        [reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR].contains(&self.reason)
+    }
+
     /// A field that this version does not act on and that decides where, as whom or what is applied.
     pub fn unsupported(field: &str) -> Self {
         Self::terminal(

@@ -27,6 +27,15 @@ pub struct Notice {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// Why there was nothing to uninstall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The storage has no record of the release.
+    NotFound,
+    /// The newest record says that it is uninstalled, and history is kept.
+    Already,
+}
+
 /// The status of one object while a run works on it.
 pub struct Report<'a> {
     pub object: &'a HelmRelease,
@@ -67,11 +76,17 @@ impl Report<'_> {
     /// Says what keeps the release from being acted on.
     pub fn blocked(&mut self, obstacle: &Obstacle) {
         match obstacle.class {
+            Class::Wait => self.fulfilling(),
+            Class::Retry if obstacle.is_prerequisite() => self.fulfilling(),
             Class::Retry => self.reconciling(reasons::PROGRESSING_WITH_RETRY, obstacle.message.clone()),
-            Class::Wait => self.reconciling(reasons::PROGRESSING, "Fulfilling prerequisites"),
             Class::Terminal => self.stalled(obstacle.reason, obstacle.message.clone()),
         }
         self.not_ready(obstacle.reason, obstacle.message.clone());
+    }
+
+    /// Says that what comes before an action is under way.
+    pub fn fulfilling(&mut self) {
+        self.reconciling(reasons::PROGRESSING, "Fulfilling prerequisites");
     }
 
     /// Says how a run's steps ended.
@@ -330,6 +345,16 @@ impl Report<'_> {
         };
         self.mark(conditions::RELEASED, Status::False, reason, message.clone());
         notice(error.is_some(), reason, message, current)
+    }
+
+    /// An uninstall that was asked for, of what was gone before.
+    pub fn was_gone(&mut self, current: &Snapshot, gone: Gone) {
+        let release = versioned_release(current);
+        let message = match gone {
+            Gone::NotFound => format!("Release {release} was not found, assuming it is uninstalled"),
+            Gone::Already => format!("Release {release} was already uninstalled"),
+        };
+        self.mark(conditions::RELEASED, Status::False, reasons::UNINSTALL_SUCCEEDED, message);
     }
 
     /// The chart's tests ran; `error` where one failed.

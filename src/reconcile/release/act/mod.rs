@@ -17,7 +17,7 @@ use helm::release::{Release, Status as RecordStatus};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Releases, history, memory::Place, record, target};
+use super::{Releases, history, memory::Place, record, report::Gone, target};
 use crate::{
     api::{
         HelmRelease, HelmReleaseStatus, Snapshot,
@@ -83,6 +83,8 @@ pub enum Error {
     Unreadable(#[source] record::Unreadable),
     #[error(transparent)]
     Storage(StorageError),
+    #[error("uninstall: Failed to purge the release")]
+    Purge(#[source] StorageError),
     #[error("release record was not written: the work ended early")]
     StorageEnded,
     #[error("release record cannot be packed")]
@@ -130,6 +132,8 @@ pub struct Acted {
     pub pending: Option<(Snapshot, &'static str)>,
     /// The application's version in the chart that was installed or upgraded to.
     pub app_version: String,
+    /// Why there was nothing to uninstall.
+    pub gone: Option<Gone>,
     recording: Recording,
     action: Option<ReleaseAction>,
 }
@@ -142,6 +146,7 @@ impl Acted {
             error: None,
             pending: None,
             app_version: String::new(),
+            gone: None,
             recording,
             action,
         }
@@ -183,8 +188,10 @@ impl Acted {
                 Recording::All => snapshot.action.clone_from(&self.action),
                 Recording::Kept => snapshot.action = known.as_ref().and_then(|known| known.action.clone()),
             }
-            // What an uninstall removes from the storage has no place in a history that does not know it.
-            if known.is_some() || self.recording != Recording::All || self.action == Some(ReleaseAction::Rollback) {
+            // Of what was there before, a history learns only what it knows; of an uninstall nothing else.
+            let is_new = Some(*version) == newest
+                && (self.recording != Recording::All || self.action == Some(ReleaseAction::Rollback));
+            if known.is_some() || is_new {
                 history::record(&mut status.history, snapshot);
             }
         }

@@ -13,7 +13,10 @@ use crate::{
         helm_release::{DeletionPropagation, ReleaseAction},
     },
     cluster::apply::Propagation,
-    reconcile::release::target::{self, ActionKind},
+    reconcile::release::{
+        report::Gone,
+        target::{self, ActionKind},
+    },
 };
 
 impl Work<'_> {
@@ -27,9 +30,16 @@ impl Work<'_> {
     async fn try_uninstall(&self, current: &Snapshot, acted: &mut Acted) -> Result<(), Error> {
         let settings = self.object.spec.uninstall.clone().unwrap_or_default();
         let timeout = target::timeout(&self.object, ActionKind::Uninstall);
-        let Some((mut record, _)) = self.read(&current.name, None).await? else { return Ok(()) };
+        let Some((mut record, _)) = self.read(&current.name, None).await? else {
+            acted.gone = Some(Gone::NotFound);
+            return Ok(());
+        };
         if record.info.status == RecordStatus::Uninstalled {
-            return if settings.keep_history { Ok(()) } else { self.purge(&current.name).await };
+            if !settings.keep_history {
+                return self.purge(&current.name).await;
+            }
+            acted.gone = Some(Gone::Already);
+            return Ok(());
         }
         if record.version != current.version {
             let found = format!("{}/{}.v{}", record.namespace, record.name, record.version);
@@ -87,8 +97,8 @@ impl Work<'_> {
 
     async fn purge(&self, release: &str) -> Result<(), Error> {
         let storage = self.storage();
-        for revision in storage.list(release).await.map_err(Error::Storage)? {
-            storage.delete(release, revision.revision).await.map_err(Error::Storage)?;
+        for revision in storage.list(release).await.map_err(Error::Purge)? {
+            storage.delete(release, revision.revision).await.map_err(Error::Purge)?;
             let place = self.place(release);
             self.releases.memory.wrote_record(&place, i64::from(revision.revision), None);
         }
