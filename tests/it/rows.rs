@@ -3,7 +3,6 @@
 //! `BOWLINE_FLUX_ROWS` names a folder of which every `*.jsonl` is run; without it the decisions and values of the pack in
 //! `BOWLINE_PACKS` are. A group or a key that no test knows fails: what is not understood is not passed.
 
-mod actions;
 mod conditions;
 mod config;
 mod decisions;
@@ -15,8 +14,15 @@ mod report;
 mod schema;
 mod sources;
 mod target;
+mod whole;
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, io::Write as _, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -34,6 +40,30 @@ struct Row {
     basis: String,
     #[serde(default)]
     note: Option<String>,
+    /// Whose row it is, which its file's name says.
+    #[serde(skip)]
+    owner: Owner,
+}
+
+/// The controllers whose files of rows there are; groups of two may have one name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Owner {
+    #[default]
+    Release,
+    Environment,
+    Source,
+    Image,
+}
+
+impl Owner {
+    fn of(file: &Path) -> Self {
+        match file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default() {
+            stem if stem.starts_with("apply") => Self::Environment,
+            stem if stem.starts_with("source") => Self::Source,
+            stem if stem.starts_with("image") => Self::Image,
+            _ => Self::Release,
+        }
+    }
 }
 
 /// How a row ended.
@@ -64,10 +94,7 @@ fn family(group: &str) -> Option<Family> {
         "history" => history::history,
         "tested" => history::tested,
         "test" => history::test,
-        "install" => actions::install,
-        "upgrade" => actions::upgrade,
-        "rollback" => actions::rollback,
-        "uninstall-remediation" => actions::uninstall_remediation,
+        "unlock" => decisions::unlock,
         "failure-policy" => target::failure_policy,
         "release-target-changed" => target::release_target_changed,
         "release-name" => target::release_name,
@@ -99,13 +126,27 @@ fn hold(row: &Row, expect: &Map<String, Value>) -> Result<Vec<&'static str>, Str
     if unknown.is_empty() { Ok(expect.reasons()) } else { Err(format!("keys that are not known: {unknown:?}")) }
 }
 
-fn run(row: &Row) -> Outcome {
+/// Runs rows; the outcomes are in their order. Those that need a cluster are run side by side.
+fn run_all(rows: &[Row]) -> Vec<Outcome> {
+    let settled: Vec<Option<Outcome>> = rows.iter().map(settle).collect();
+    let is_open = |(_, settled): &(&Row, &Option<Outcome>)| settled.is_none();
+    let open: Vec<Row> = rows.iter().zip(&settled).filter(is_open).map(|(row, _)| row.clone()).collect();
+    let mut played = whole::run(&open).into_iter();
+    settled.into_iter().map(|settled| settled.unwrap_or_else(|| played.next().unwrap())).collect()
+}
+
+/// Runs a row that needs no cluster; none for one that does.
+fn settle(row: &Row) -> Option<Outcome> {
     if !matches!(row.basis.as_str(), "test" | "code" | "measured") {
-        return Outcome::Failed(format!("basis '{}' is not known", row.basis));
+        return Some(Outcome::Failed(format!("basis '{}' is not known", row.basis)));
     }
-    if let Some(reason) = lists::elsewhere(&row.name, &row.group, &row.input) {
-        return Outcome::Elsewhere(reason);
+    if let Some(reason) = lists::elsewhere(row.owner, &row.name, &row.group) {
+        return Some(Outcome::Elsewhere(reason));
     }
+    (!whole::is_whole(&row.group, &row.input)).then(|| run(row))
+}
+
+fn run(row: &Row) -> Outcome {
     let held = hold(row, &row.expect);
     let Some((ours, why)) = lists::ours(&row.name) else {
         return held.map_or_else(Outcome::Failed, Outcome::Passed);
@@ -148,22 +189,28 @@ fn every_row_holds() {
     assert!(!files.is_empty(), "the folder has no *.jsonl");
     let (mut passed, mut failed) = (0, String::new());
     let mut listed: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut all = Vec::new();
     for file in files {
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        for row in rows(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display())) {
-            match run(&row) {
-                Outcome::Passed(left) => {
-                    passed += 1;
-                    for reason in left {
-                        *listed.entry(("keys of rows that hold not looked at here", reason)).or_default() += 1;
-                    }
+        let owner = Owner::of(&file);
+        let rows = rows(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        all.extend(rows.into_iter().map(|row| Row { owner, ..row }));
+    }
+    let mut failures = 0;
+    for (row, outcome) in all.iter().zip(run_all(&all)) {
+        match outcome {
+            Outcome::Passed(left) => {
+                passed += 1;
+                for reason in left {
+                    *listed.entry(("keys of rows that hold not looked at here", reason)).or_default() += 1;
                 }
-                Outcome::Ours(why) => *listed.entry(("ours, not Flux's", why)).or_default() += 1,
-                Outcome::Elsewhere(reason) => *listed.entry(("not run here", reason)).or_default() += 1,
-                Outcome::Failed(error) => {
-                    let note = row.note.as_deref().unwrap_or_default();
-                    writeln!(failed, "{}: {error} {note}", row.name).unwrap();
-                }
+            }
+            Outcome::Ours(why) => *listed.entry(("ours, not Flux's", why)).or_default() += 1,
+            Outcome::Elsewhere(reason) => *listed.entry(("not run here", reason)).or_default() += 1,
+            Outcome::Failed(error) => {
+                failures += 1;
+                let note = row.note.as_deref().unwrap_or_default();
+                writeln!(failed, "{}: {error} {note}", row.name).unwrap();
             }
         }
     }
@@ -172,7 +219,7 @@ fn every_row_holds() {
         writeln!(summary, "{count} {what}: {why}").unwrap();
     }
     say(&summary);
-    assert!(failed.is_empty(), "{} rows fail:\n{failed}", failed.lines().count());
+    assert!(failed.is_empty(), "{failures} rows fail:\n{failed}");
 }
 
 #[test]
@@ -190,7 +237,7 @@ fn every_listed_row_is_in_the_pack() {
 
 #[test]
 fn what_is_not_known_fails() {
-    let failure = |line: &str| match rows(line).map(|rows| run(&rows[0])) {
+    let failure = |line: &str| match rows(line).map(|rows| run_all(&rows).remove(0)) {
         Ok(Outcome::Failed(error)) | Err(error) => error,
         Ok(outcome) => panic!("{line}: {outcome:?}"),
     };
@@ -198,7 +245,7 @@ fn what_is_not_known_fails() {
         format!(r#"{{"name":"tested/x","group":"tested","input":{input},"expect":{expect},"basis":"test"{rest}}}"#)
     };
     let good = tested(r#"{"testHooks":null}"#, r#"{"tested":false}"#, "");
-    assert_eq!(run(&rows(&good).unwrap()[0]), Outcome::Passed(Vec::new()));
+    assert_eq!(run_all(&rows(&good).unwrap()), [Outcome::Passed(Vec::new())]);
     for (line, part) in [
         (good.replace("false", "true"), "tested"),
         (good.replace(r#""group":"tested""#, r#""group":"other""#), "group 'other'"),

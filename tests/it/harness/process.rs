@@ -58,6 +58,11 @@ impl Process {
         self.output.borrow().clone()
     }
 
+    /// All that it has printed, as it grows.
+    pub fn follow(&self) -> watch::Receiver<String> {
+        self.output.clone()
+    }
+
     /// Waits until what it printed from byte `from` on satisfies `holds`, and returns that.
     pub async fn output_until(
         &self,

@@ -417,6 +417,29 @@ pub fn steps(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), Str
     conditions::hold(expect, &seen.status.conditions)
 }
 
+/// A release that is not pending is not unlocked, whatever its snapshot says.
+pub fn unlock(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
+    let read = |text: &String| snapshot_text(text);
+    let history: Result<Vec<_>, _> =
+        input.get::<Vec<String>>("history")?.unwrap_or_default().iter().map(read).collect();
+    let releases: Vec<String> = input.need("releases")?;
+    let stored = |text: &String| {
+        let of = snapshot_text(text)?;
+        stored_record(json!({ "version": of.version, "status": of.status }))
+    };
+    let record = releases.last().map(stored).transpose()?;
+    let mut seen = Seen::new(object("ns", "app", &json!({}))?, HelmReleaseStatus::default());
+    seen.status.history = history?;
+    seen.last = record.as_ref().map(|record| record::last_release(record, &[]));
+    let found = decide::state(&seen.view()).map_err(|error| error.to_string())?;
+    check(!matches!(found, State::Locked(_)), || format!("state: is {found:?}"))?;
+    let step = decide::next(&seen.view(), &found).step;
+    check(step != Step::Act(Action::Unlock), || "it is unlocked".to_owned())?;
+    expect.holds("history", &"unchanged".to_owned())?;
+    expect.holds("error", &Value::Null)?;
+    conditions::hold(expect, &seen.status.conditions)
+}
+
 /// What verifies a snapshot against the storage, and the storage against the spec, is the state.
 pub fn verify(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
     let stored = |text: &str| {

@@ -49,6 +49,18 @@ impl Fields {
         }
     }
 
+    /// Takes a key where it is of a type, and leaves it where it is of another.
+    pub fn get_if<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let value = serde_json::from_value(self.left.get(key)?.clone()).ok()?;
+        self.left.remove(key);
+        Some(value)
+    }
+
+    /// Tells whether a key is there and an empty list.
+    pub fn has_empty(&self, key: &str) -> bool {
+        self.left.get(key).and_then(Value::as_array).is_some_and(Vec::is_empty)
+    }
+
     pub fn left(&self) -> impl Iterator<Item = &String> {
         self.left.keys()
     }

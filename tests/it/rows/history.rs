@@ -9,7 +9,6 @@ use bowline::{
 use serde_json::{Value, json};
 
 use super::{
-    actions,
     decisions::stored_record,
     fields::{Fields, object, same, snapshot_text},
 };
@@ -43,12 +42,8 @@ pub fn tested(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), St
     same("tested", &module::is_tested(&snapshot), &expect.need("tested")?)
 }
 
-/// Which test hooks the filters select, or what is said of tests that ran.
-pub fn test(words: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
-    if input.has("hooks") { test_hooks(input, expect) } else { actions::test(words, input, expect) }
-}
-
-fn test_hooks(input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
+/// Which test hooks the filters select.
+pub fn test(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
     let hooks: Vec<String> = input.need("hooks")?;
     let object = object("ns", "app", &input.need("spec")?)?;
     let hooks: BTreeMap<String, String> = hooks.into_iter().map(|name| (name, "Succeeded".to_owned())).collect();

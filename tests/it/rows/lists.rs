@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-const WHOLE: &str = "is a reconcile on a cluster: the tests of releases on a control plane";
+use super::Owner;
+
 const DRIFT: &str = "comes with drift detection";
 const APPLY: &str = "comes with client-side apply";
 const OCI: &str = "comes with chartRef to an OCIRepository";
+const RENDER: &str = "comes with spec.postRenderers";
+const IDENTITY: &str = "comes with spec.kubeConfig";
 const CEL: &str = "comes with CEL expressions";
 const KUSTOMIZATION: &str = "is of the Kustomization controller: its own tests";
 const SOURCES: &str = "is of the source controllers: their own tests";
@@ -13,84 +16,39 @@ const IMAGES: &str = "comes with the image controllers";
 
 /// Groups as a whole.
 const GROUPS: &[(&str, &str)] = &[
-    ("scenario", WHOLE),
-    ("controller", WHOLE),
-    ("uninstall", WHOLE),
-    ("unlock", WHOLE),
-    ("delete", WHOLE),
-    ("crds", WHOLE),
-    ("inventory", WHOLE),
     ("drift-diff", DRIFT),
     ("drift-report", DRIFT),
     ("apply-method", APPLY),
     ("wait-strategy", "comes with spec.waitStrategy"),
-    ("kubeconfig", "comes with spec.kubeConfig"),
-    ("post-render", "comes with spec.postRenderers"),
-    ("order", KUSTOMIZATION),
-    ("stages", KUSTOMIZATION),
-    ("apply", KUSTOMIZATION),
-    ("immutable", KUSTOMIZATION),
-    ("managers", KUSTOMIZATION),
-    ("prune", KUSTOMIZATION),
-    ("finalize", KUSTOMIZATION),
-    ("health", KUSTOMIZATION),
-    ("substitute", KUSTOMIZATION),
-    ("ignore", KUSTOMIZATION),
-    ("git-ref", SOURCES),
-    ("git-noop", SOURCES),
-    ("git-content-config", SOURCES),
-    ("git-auth", SOURCES),
-    ("git-artifact", SOURCES),
-    ("git-verify", SOURCES),
-    ("storage", SOURCES),
-    ("archive", SOURCES),
-    ("helm-index", SOURCES),
-    ("helm-repository", SOURCES),
-    ("url-normalise", SOURCES),
-    ("chart-version", SOURCES),
-    ("chart-name", SOURCES),
-    ("chart-path", SOURCES),
-    ("helm-chart", SOURCES),
-    ("oci-ref", SOURCES),
-    ("oci-layer", SOURCES),
-    ("oci-noop", SOURCES),
-    ("oci-auth", SOURCES),
-    ("oci-verify", SOURCES),
-    ("event", SOURCES),
-    ("summary", SOURCES),
-    ("secrets", SOURCES),
-    ("semver", IMAGES),
-    ("alphabetical", IMAGES),
-    ("numerical", IMAGES),
-    ("filter", IMAGES),
-    ("policy", IMAGES),
-    ("access", IMAGES),
-    ("digest-reflection", IMAGES),
-    ("scan", IMAGES),
-    ("latest-tags", IMAGES),
-    ("exclude", IMAGES),
-    ("setter", IMAGES),
-    ("commit", IMAGES),
-    ("push-summary", IMAGES),
-    ("checkout", IMAGES),
+    ("kubeconfig", IDENTITY),
+    ("post-render", RENDER),
 ];
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
-    ("test/no snapshot", WHOLE),
-    ("install/chart with a disabled subchart that has crds", WHOLE),
-    ("install/chart with an enabled subchart that has crds", WHOLE),
-    ("rollback/no previous snapshot", WHOLE),
-    ("rollback/previous snapshot of another release name", WHOLE),
-    ("uninstall-remediation/no snapshot", WHOLE),
-    ("uninstall-remediation/uninstalled another revision than the snapshot", WHOLE),
-    ("next-action/failed upgrade, storage read error while checking the rollback target", WHOLE),
-    ("verify/storage error", WHOLE),
-    ("chart-template/other name in status removes the old and creates the new", WHOLE),
-    ("chart-template/object being deleted removes the chart", WHOLE),
-    ("chart-template/already gone is fine", WHOLE),
-    ("message/release already gone", WHOLE),
-    ("message/release already uninstalled", WHOLE),
+    ("scenario/post renderers added", RENDER),
+    ("scenario/post renderers added together with a values change", RENDER),
+    ("scenario/post renderers changed", RENDER),
+    ("scenario/common metadata added", RENDER),
+    ("scenario/common metadata added together with a values change", RENDER),
+    ("scenario/common metadata differ but generation observed", RENDER),
+    ("controller/OCI digest becomes build metadata", OCI),
+    ("controller/OCI tag with underscore matches plus in chart version", OCI),
+    ("controller/leading v in OCI tag is ignored", OCI),
+    ("controller/leading v in chart version is ignored", OCI),
+    ("controller/digest metadata with mismatching tag", OCI),
+    ("controller/digest metadata with digest only", OCI),
+    ("controller/digest metadata with a chart version that is not semver", OCI),
+    ("controller/broken health check expression", CEL),
+    ("controller/broken readyExpr", CEL),
+    (
+        "controller/a new event during the health wait cancels it (opt-in)",
+        "comes with the end of a wait by a new revision",
+    ),
+    ("delete/kubeconfig secret missing", IDENTITY),
+    ("delete/kubeconfig broken", IDENTITY),
+    ("delete/service account check fails", IDENTITY),
+    ("delete/uninstall fails", IDENTITY),
     ("message/drift correction running", DRIFT),
     ("source-ready/OCIRepository new generation while Ready=True", OCI),
     ("source-ready/OCIRepository new generation while Ready=False", OCI),
@@ -105,13 +63,13 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|(name, _)| *name)
 }
 
-/// Says why a row is not run here. Other controllers have groups of the same names, which a key of a HelmRelease's tells
-/// apart.
-pub fn elsewhere(name: &str, group: &str, input: &Map<String, Value>) -> Option<&'static str> {
-    match group {
-        "message" if !input.contains_key("release") => return Some(IMAGES),
-        "annotations" if !input.contains_key("status") => return Some(KUSTOMIZATION),
-        _ => {}
+/// Says why a row is not run here.
+pub fn elsewhere(owner: Owner, name: &str, group: &str) -> Option<&'static str> {
+    match owner {
+        Owner::Environment => return Some(KUSTOMIZATION),
+        Owner::Source => return Some(SOURCES),
+        Owner::Image => return Some(IMAGES),
+        Owner::Release => {}
     }
     let row = ROWS.iter().find(|(listed, _)| *listed == name);
     row.or_else(|| GROUPS.iter().find(|(listed, _)| *listed == group)).map(|(_, reason)| *reason)
@@ -152,6 +110,21 @@ pub fn ours(name: &str) -> Option<(Map<String, Value>, &'static str)> {
         "chart-template/updated when the spec differs" => (
             json!({ "updates": true }),
             "the log tells of a written HelmChart; an event would be one more write for each release",
+        ),
+        "scenario/stuck in pending-upgrade" => (
+            json!({ "history": ["v3 deployed (upgrade)", "v2 failed (no action)", "v1 superseded (no action)"],
+                    "actions": ["unlock", "upgrade"] }),
+            "a revision that was left pending keeps its place in the history, and what was known before it",
+        ),
+        "controller/artifact download 404" => (
+            json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "ArtifactFailed",
+                                     "message_contains": "Source not ready: artifact not found" }],
+                    "requeue": "backoff" }),
+            "nothing waits for a clock: the source makes the artifact anew and starts the release",
+        ),
+        "delete/no deletion timestamp" => (
+            json!({ "finalizer": "kept" }),
+            "the one way to an uninstall for a deletion begins at the timestamp: there is no such error",
         ),
         _ => return None,
     };

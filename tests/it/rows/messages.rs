@@ -4,7 +4,7 @@ use bowline::{
     api::{HelmReleaseStatus, conditions, helm_release::ReleaseAction},
     reconcile::release::{
         decide::{self, Action, Desired, Drift, Outcome, RollbackTarget, State, Step, View},
-        report::Report,
+        report::{Gone, Report},
     },
 };
 use k8s_openapi::jiff::Timestamp;
@@ -50,6 +50,10 @@ pub fn message(words: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         "test failed" => report.tested(error),
         "unlock ok" => Some(report.unlocked(&current, "pending-upgrade", None)),
         "unlock failed" => Some(report.unlocked(&current, "pending-upgrade", error)),
+        "release already gone" | "release already uninstalled" => {
+            report.was_gone(&current, if words.ends_with("gone") { Gone::NotFound } else { Gone::Already });
+            return of_condition(&status, conditions::RELEASED, &text);
+        }
         "test awaited" => {
             report.released(&ReleaseAction::Install);
             return of_condition(&status, conditions::TEST_SUCCESS, &text);
