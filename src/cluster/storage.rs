@@ -129,6 +129,11 @@ impl ReleaseStorage {
         format!("{}/{}", self.collection(), encode(&secret_name(release, revision)))
     }
 
+    fn revisions(&self, release: &str) -> String {
+        let selector = format!("name={release},owner=helm");
+        format!("{}?labelSelector={}", self.collection(), encode(&selector))
+    }
+
     /// Writes a new revision. `now` is a unix time in seconds, which Helm keeps as a label.
     pub async fn create(&self, record: &Record<'_>, now: i64) -> Result<StoredRevision, StorageError> {
         let name = secret_name(record.name, record.revision);
@@ -165,8 +170,7 @@ impl ReleaseStorage {
 
     /// Lists a release's revisions by their labels, oldest first, without payloads.
     pub async fn list(&self, release: &str) -> Result<Vec<StoredRevision>, StorageError> {
-        let selector = format!("name={release},owner=helm");
-        let uri = format!("{}?labelSelector={}", self.collection(), encode(&selector));
+        let uri = self.revisions(release);
         let mut reply = send(&self.client, Method::GET, &uri, &[(header::ACCEPT, METADATA_LIST)], Vec::new())
             .await
             .map_err(|source| StorageError::Request { action: "list", record: release.to_owned(), source })?;
@@ -182,6 +186,27 @@ impl ReleaseStorage {
             Some(newest) => self.get(release, newest.revision).await,
             None => Ok(None),
         }
+    }
+
+    /// Deletes all revisions of a release, and returns their numbers. That is one request where the identity may delete
+    /// collections, else one for each.
+    pub async fn delete_all(&self, release: &str) -> Result<Vec<u32>, StorageError> {
+        let uri = self.revisions(release);
+        match send(&self.client, Method::DELETE, &uri, &[(header::ACCEPT, METADATA_LIST)], Vec::new()).await {
+            Ok(mut reply) => {
+                Ok(take_items(&mut reply.body).iter().filter_map(read_revision).map(|one| one.revision).collect())
+            }
+            Err(kube::Error::Api(status)) if status.is_forbidden() => self.delete_each(release).await,
+            Err(source) => Err(StorageError::Request { action: "delete", record: release.to_owned(), source }),
+        }
+    }
+
+    async fn delete_each(&self, release: &str) -> Result<Vec<u32>, StorageError> {
+        let revisions: Vec<_> = self.list(release).await?.iter().map(|one| one.revision).collect();
+        for revision in &revisions {
+            self.delete(release, *revision).await?;
+        }
+        Ok(revisions)
     }
 
     /// Deletes a revision; one that is not there counts as deleted.

@@ -22,6 +22,7 @@ use crate::{
         source::{
             Sources,
             git_repository::GitRepositories,
+            gone,
             helm_chart::{self, HelmCharts},
             helm_repository::{HelmRepositories, Indexes},
             secrets::Secrets,
@@ -157,6 +158,7 @@ fn start(
             }
         }),
     ));
+    let kept = store.clone();
     let sources = Sources { store: store.clone(), secrets, events: events.reporting_as("source-controller") };
     let git = Git::new(std::env::current_exe().map_err(Error::Program)?, git_environment());
     let git_repositories = GitRepositories { sources: sources.clone(), git };
@@ -201,6 +203,7 @@ fn start(
     background.spawn(async move {
         memory.watch(&client, namespace.as_deref(), |key| watched.trigger(key), end).await;
     });
+    background.spawn(gone::follow(&kinds.helm_charts, kept));
     spawn(controllers, git_repositories, &kinds.git_repositories, shell);
     spawn(controllers, helm_repositories, &kinds.helm_repositories, shell);
     spawn(controllers, helm_charts, &kinds.helm_charts, shell);

@@ -59,6 +59,8 @@ pub enum Next {
     Retry,
     /// Another run at once.
     Now,
+    /// Another run after this time at the latest; until then nothing is worth saying, so that no status is written.
+    Unsaid(Duration),
 }
 
 /// A controller of one kind: what a run does. It reports through `run.status`, which the shell writes at the end.
@@ -102,6 +104,7 @@ pub struct Run<K: Reconciled> {
     watched: Arc<Watched<K>>,
     permit: Permit,
     shutdown: CancellationToken,
+    is_released: bool,
 }
 
 /// The right of one run to work. Clones are the same right.
@@ -204,9 +207,12 @@ where
     pub async fn release(&mut self) -> Result<(), kube::Error> {
         let finalizers: Vec<_> = self.object.finalizers().iter().filter(|f| *f != FINALIZER).cloned().collect();
         match self.set_finalizers(&finalizers).await {
-            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
-            other => other,
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            other => other?,
         }
+        // Others' finalizers may hold it still, but we have nothing more to say of it.
+        self.is_released = true;
+        Ok(())
     }
 
     async fn set_finalizers(&mut self, finalizers: &[String]) -> Result<(), kube::Error> {
@@ -303,9 +309,13 @@ where
             watched: self.watched.clone(),
             permit: Permit::take(self.permits.clone()).await,
             shutdown: self.shell.shutdown.clone(),
+            is_released: false,
         };
         let next = AssertUnwindSafe(self.reconciler.reconcile(&mut run)).catch_unwind().await;
         let next = next.unwrap_or_else(|panic| panicked(&mut run, panic.as_ref(), &self.shell.metrics));
+        if run.is_released || matches!(next, Next::Unsaid(_)) {
+            return next;
+        }
         if let Some(at) = run.object.annotations().get(RECONCILE_REQUESTED_AT) {
             *R::Kind::handled_at(&mut run.status) = Some(at.clone());
         }
@@ -327,7 +337,7 @@ where
         match next {
             Next::Change | Next::Retry => Action::await_change(),
             Next::Interval(interval) => Action::requeue(jittered(interval, self.shell.jitter_percentage, key)),
-            Next::After(delay) => Action::requeue(delay),
+            Next::After(delay) | Next::Unsaid(delay) => Action::requeue(delay),
             Next::Now => Action::requeue(Duration::ZERO),
         }
     }

@@ -324,6 +324,21 @@ impl ArtifactStore {
         }
     }
 
+    /// Returns namespace and name of each source of a kind for which something is kept.
+    pub async fn sources(&self, kind: &str) -> Vec<(String, String)> {
+        let folder = self.0.root.join(kind.to_ascii_lowercase());
+        blocking(move || {
+            let namespaces = folders(&folder).into_iter();
+            namespaces
+                .flat_map(|namespace| {
+                    let names = folders(&folder.join(&namespace)).into_iter();
+                    names.map(move |name| (namespace.clone(), name))
+                })
+                .collect()
+        })
+        .await
+    }
+
     /// Removes the bare repository that was kept for an object.
     pub async fn remove_repository(&self, namespace: &str, name: &str, url: &str) {
         let path = self.repository(namespace, name, url);
@@ -408,6 +423,15 @@ fn list(folder: &Path) -> io::Result<Vec<(PathBuf, SystemTime)>> {
         }
     }
     Ok(files)
+}
+
+/// The names of the folders in a folder; none where that is not there.
+fn folders(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect()
 }
 
 /// Chooses the files to remove: those older than `ttl`, and if more than `records` stay, the oldest of the rest. The

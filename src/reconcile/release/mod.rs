@@ -53,6 +53,9 @@ use crate::{
     telemetry::chain,
 };
 
+/// How long a HelmChart that was just written has for its artifact before the release says that it waits for it.
+const CHART_WITHIN: Duration = Duration::from_secs(1);
+
 /// The HelmRelease controller.
 pub struct Releases {
     /// The daemon's own client: for its own kinds, and what a spec names in the object's own namespace. What a release
@@ -206,7 +209,9 @@ impl Releases {
         let object = run.object.clone();
         supported::check(&object)?;
         self.warn_of_fields(run, &object);
-        self.chart_object(run).await?;
+        if self.chart_object(run).await? {
+            return Ok(Next::Unsaid(CHART_WITHIN));
+        }
         self.dependencies(&object)?;
         report_on(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
         let source = self.source(&object)?;
@@ -257,8 +262,9 @@ impl Releases {
         self.warn(object, true, reasons::UNSUPPORTED_FIELD, message);
     }
 
-    /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more.
-    async fn chart_object(&self, run: &mut Run<HelmRelease>) -> Result<(), Obstacle> {
+    /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more. Tells whether it has written
+    /// it: its artifact comes then, which starts the release again.
+    async fn chart_object(&self, run: &mut Run<HelmRelease>) -> Result<bool, Obstacle> {
         let object = run.object.clone();
         let failed = |error: chart_object::Error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
         let wanted = chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
@@ -269,7 +275,7 @@ impl Releases {
             self.warn(&object, false, reasons::HELM_CHART_DELETED, message);
             run.status.helm_chart = None;
         }
-        let Some(chart) = chart_object::desired(&object) else { return Ok(()) };
+        let Some(chart) = chart_object::desired(&object) else { return Ok(false) };
         if self.no_cross_namespace_refs {
             chart_object::check_namespace(&object, &chart)?;
         }
@@ -288,7 +294,7 @@ impl Releases {
             );
         }
         run.status.helm_chart = wanted;
-        Ok(())
+        Ok(written != chart_object::Written::Unchanged)
     }
 
     /// Uninstalls what is installed where the spec does not ask for it any more; tells whether it did.
@@ -327,7 +333,9 @@ impl Releases {
                     run.status.history.clear();
                     run.status.storage_namespace = None;
                 }
-                if let Some(chart) = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()) {
+                // One that was deleted right after it was made has no status that names its HelmChart.
+                let made = || chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
+                if let Some(chart) = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()).or_else(made) {
                     let failed = |error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
                     chart_object::delete(&self.daemon, &chart).await.map_err(failed)?;
                     run.status.helm_chart = None;

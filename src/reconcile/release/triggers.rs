@@ -47,8 +47,9 @@ pub fn is_chart_news(before: Option<&HelmChart>, after: Option<&HelmChart>) -> b
 
 type Standing = (Option<i64>, Option<(String, String)>, Option<(String, String)>, bool);
 
+/// What a HelmChart says; nothing before its controller has said the first word.
 fn standing(chart: Option<&HelmChart>) -> Option<Standing> {
-    let chart = chart?;
+    let chart = chart.filter(|chart| chart.status.is_some())?;
     let status = chart.status.clone().unwrap_or_default();
     let told = conditions::get(&status.conditions, conditions::READY);
     let is_current = Some(status.observed_generation) == chart.metadata.generation;

@@ -23,7 +23,7 @@ use crate::source::http::HttpError;
 use crate::source::store::{ArtifactStore, Presence};
 use crate::telemetry::chain;
 
-const KIND: &str = "HelmChart";
+pub(super) const KIND: &str = "HelmChart";
 /// The link to the newest package, which Flux gives this name.
 const LINK: &str = "latest.tar.gz";
 /// How much of a source's revision goes into a version.
@@ -69,10 +69,6 @@ impl Reconciler for HelmCharts {
     async fn reconcile(&self, run: &mut Run<HelmChart>) -> Next {
         if run.object.metadata.deletion_timestamp.is_some() {
             return self.sources.delete(run).await;
-        }
-        if let Err(error) = run.hold().await {
-            tracing::error!(error = chain(&error), "finalizer not added");
-            return Next::Retry;
         }
         if run.object.spec.suspend {
             tracing::info!("reconciliation is suspended for this object");

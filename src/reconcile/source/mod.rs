@@ -8,11 +8,13 @@
 //! | [`git_repository`] | a Git reference |
 //! | [`helm_repository`] | an index of charts |
 //! | [`helm_chart`] | one chart of a repository or of a folder |
+//! | [`gone`] | what is kept for charts that are gone |
 //! | [`obstacle`] | what keeps a source from being stored |
 //! | [`report`] | the conditions that Flux writes |
 //! | [`secrets`] | what Secrets hold, read once for each of their versions |
 
 pub mod git_repository;
+pub mod gone;
 pub mod helm_chart;
 pub mod helm_repository;
 mod obstacle;

@@ -96,11 +96,9 @@ impl Work<'_> {
     }
 
     async fn purge(&self, release: &str) -> Result<(), Error> {
-        let storage = self.storage();
-        for revision in storage.list(release).await.map_err(Error::Purge)? {
-            storage.delete(release, revision.revision).await.map_err(Error::Purge)?;
-            let place = self.place(release);
-            self.releases.memory.wrote_record(&place, i64::from(revision.revision), None);
+        let place = self.place(release);
+        for revision in self.storage().delete_all(release).await.map_err(Error::Purge)? {
+            self.releases.memory.wrote_record(&place, i64::from(revision), None);
         }
         Ok(())
     }
