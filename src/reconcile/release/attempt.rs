@@ -16,7 +16,7 @@ use super::{
     obstacle::Obstacle,
     record,
     report::Report,
-    report_on, target,
+    report_on, status_text, target,
 };
 use crate::{
     api::{
@@ -296,6 +296,7 @@ impl Attempt<'_> {
         if action != Action::UninstallRemediation {
             report.summarize(Some(&self.desired));
         }
+        tracing::debug!(action = action.name(), status = %status_text(&run.status), "action reported");
         let failed = notice.as_ref().filter(|n| n.is_warning).map(|n| (n.reason, n.message.clone()));
         if let Some(notice) = notice {
             tracing::info!(reason = notice.reason, detail = notice.message, "action ended");

@@ -110,6 +110,11 @@ impl Reconciler for Releases {
     }
 }
 
+/// Writes a status for the log: it is the one that the API server gets at the end of a run, or a part of the way there.
+fn status_text(status: &HelmReleaseStatus) -> String {
+    serde_json::to_string(status).unwrap_or_default()
+}
+
 /// Starts a report on the present moment.
 fn report_on<'a>(object: &'a HelmRelease, status: &'a mut HelmReleaseStatus) -> Report<'a> {
     Report { object, status, now: Timestamp::now() }
@@ -370,13 +375,16 @@ impl Releases {
         acted.record(&mut run.status);
         let error = acted.error.as_ref().map(|error| chain(error));
         let mut report = report_on(&object, &mut run.status);
-        if let Some(gone) = acted.gone {
-            report.was_gone(&current, gone);
-            report.summarize(None);
-            return Ok(());
-        }
-        let notice = report.uninstalled(&current, error.as_deref());
+        let notice = match acted.gone {
+            Some(gone) => {
+                report.was_gone(&current, gone);
+                None
+            }
+            None => Some(report.uninstalled(&current, error.as_deref())),
+        };
         report.summarize(None);
+        tracing::debug!(action = "uninstall", status = %status_text(&run.status), "action reported");
+        let Some(notice) = notice else { return Ok(()) };
         let message = notice.message.clone();
         self.tell(&object, notice);
         match error {

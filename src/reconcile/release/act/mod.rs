@@ -126,6 +126,8 @@ enum Recording {
 pub struct Acted {
     /// The snapshots of the records that were written, by revision.
     pub snapshots: BTreeMap<i64, Snapshot>,
+    /// The revision that was created and not written again since.
+    fresh: Option<i64>,
     pub inventory: Option<ResourceInventory>,
     pub error: Option<Error>,
     /// The pending revision that was unlocked, and the status that it had.
@@ -142,6 +144,7 @@ impl Acted {
     fn new(recording: Recording, action: Option<ReleaseAction>) -> Self {
         Self {
             snapshots: BTreeMap::new(),
+            fresh: None,
             inventory: None,
             error: None,
             pending: None,
@@ -185,6 +188,8 @@ impl Acted {
                     snapshot.test_hooks = None;
                 }
                 Recording::Release => {}
+                // As under Flux, a rollback that gets no further than its record has no action yet.
+                Recording::All if self.fresh == Some(*version) => {}
                 Recording::All => snapshot.action.clone_from(&self.action),
                 Recording::Kept => snapshot.action = known.as_ref().and_then(|known| known.action.clone()),
             }
@@ -256,6 +261,7 @@ impl Work<'_> {
             }
         });
         acted.snapshots.insert(record.version, snapshot);
+        acted.fresh = if is_new { Some(record.version) } else { acted.fresh.filter(|fresh| *fresh != record.version) };
         Ok(())
     }
 
