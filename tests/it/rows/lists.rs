@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Owner;
+use super::{Owner, Row};
 
 const DRIFT: &str = "comes with drift detection";
 const APPLY: &str = "comes with client-side apply";
@@ -76,8 +76,14 @@ pub fn elsewhere(owner: Owner, name: &str, group: &str) -> Option<&'static str> 
 }
 
 /// Returns the expectation that takes the place of Flux's, and why.
-pub fn ours(name: &str) -> Option<(Map<String, Value>, &'static str)> {
-    let (expect, why) = match name {
+pub fn ours(row: &Row) -> Option<(Map<String, Value>, &'static str)> {
+    if let Some(expect) = left_pending(row) {
+        return Some((
+            expect,
+            "a revision that was left pending keeps its place in the history, and what was known before it",
+        ));
+    }
+    let (expect, why) = match row.name.as_str() {
         "loop/type of action uninstall" => (
             json!({ "type": null, "reported_name": null }),
             "an uninstall is no step among others: a deletion or another target runs it alone",
@@ -111,11 +117,6 @@ pub fn ours(name: &str) -> Option<(Map<String, Value>, &'static str)> {
             json!({ "updates": true }),
             "the log tells of a written HelmChart; an event would be one more write for each release",
         ),
-        "scenario/stuck in pending-upgrade" => (
-            json!({ "history": ["v3 deployed (upgrade)", "v2 failed (no action)", "v1 superseded (no action)"],
-                    "actions": ["unlock", "upgrade"] }),
-            "a revision that was left pending keeps its place in the history, and what was known before it",
-        ),
         "controller/artifact download 404" => (
             json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "ArtifactFailed",
                                      "message_contains": "Source not ready: artifact not found" }],
@@ -132,4 +133,21 @@ pub fn ours(name: &str) -> Option<(Map<String, Value>, &'static str)> {
         Value::Object(expect) => Some((expect, why)),
         _ => None,
     }
+}
+
+/// The history of a scenario that begins with a revision that a crash left pending: Flux does not know that one, and
+/// forgets all of it.
+fn left_pending(row: &Row) -> Option<Map<String, Value>> {
+    let newest = row.input.get("releases")?.as_array()?.last()?.as_str()?;
+    let (version, status) = newest.split_once(' ')?;
+    if row.group != "scenario" || !status.starts_with("pending-") {
+        return None;
+    }
+    let known = row.input.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
+    let [new] = row.expect.get("history")?.as_array()?.as_slice() else { return None };
+    let mut history = vec![new.clone(), json!(format!("{version} (no action)"))];
+    history.extend(known);
+    let mut expect = row.expect.clone();
+    expect.insert("history".into(), Value::Array(history));
+    Some(expect)
 }

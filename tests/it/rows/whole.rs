@@ -79,7 +79,7 @@ async fn one(stage: &Stage, row: &Row) -> Outcome {
         Err(error) => return Outcome::Failed(error),
     };
     let held = played.hold(stage, &row.group, &row.expect).await;
-    let Some((ours, why)) = lists::ours(&row.name) else {
+    let Some((ours, why)) = lists::ours(row) else {
         return match held {
             Ok(()) => Outcome::Passed(Vec::new()),
             Err(error) => Outcome::Failed(format!("{error}\n{}", played.story())),

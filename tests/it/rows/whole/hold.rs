@@ -54,14 +54,14 @@ impl Played {
             return hold_refused(refused, expect);
         }
         let mut left = Fields::new(expect.clone());
-        let remediated = self.setup.stands_for_remediation.then(|| self.as_remediation());
-        let last = remediated.as_ref().unwrap_or(self.status());
+        let of_action = if self.setup.stands_for_action { Some(self.as_action(group)) } else { self.status_of(group) };
+        let last = of_action.as_ref().unwrap_or(self.status());
         if let Some(state) = &self.setup.state {
             check(self.state().is_none_or(|is| is.starts_with(state)), || format!("state: is {:?}", self.state()))?;
         }
         let mut held = self.hold_status(group, last, &mut left);
-        if OF_ACTIONS.contains(&group) || self.next() == "Now" {
-            // What the daemon went on to do may have said something else since.
+        if of_action.is_none() && self.next() == "Now" {
+            // The run that followed at once may have said something else since.
             for object in self.versions.iter().rev() {
                 if held.is_ok() {
                     break;
@@ -114,8 +114,27 @@ impl Played {
         Ok(())
     }
 
-    /// What the status says where the very error that an uninstall met is met by a remediation.
-    fn as_remediation(&self) -> Value {
+    /// The status that the action of a group left, for rows that are about one action.
+    fn status_of(&self, group: &str) -> Option<Value> {
+        let mut status = self.status_after(match group {
+            "uninstall-remediation" => "uninstall",
+            "install" | "upgrade" | "rollback" | "test" | "unlock" | "uninstall" => group,
+            _ => return None,
+        })?;
+        // An action by itself keeps the snapshots that the decision before it has dropped.
+        if group == "upgrade" && self.state_before().is_some_and(|state| state.starts_with("Unmanaged")) {
+            let dropped = self.status_before()["history"].as_array().cloned().unwrap_or_default();
+            status["history"].as_array_mut()?.extend(dropped);
+        }
+        Some(status)
+    }
+
+    fn state_before(&self) -> Option<&str> {
+        self.lines.iter().find(|line| line["message"] == "decided").and_then(|line| line["state"].as_str())
+    }
+
+    /// What the status says where the very error that an uninstall met is met by another action.
+    fn as_action(&self, group: &str) -> Value {
         let mut status: HelmReleaseStatus = serde_json::from_value(self.status_before().clone()).unwrap();
         let object = serde_json::from_value(self.setup.object()).unwrap();
         let current = history::latest(&status.history).cloned().unwrap_or_default();
@@ -125,8 +144,13 @@ impl Played {
             target::versioned_chart(&current)
         );
         let error = self.messages().find_map(|message| message.strip_prefix(&prefix));
-        Report { object: &object, status: &mut status, now: Timestamp::UNIX_EPOCH }
-            .uninstalled_as_remediation(&current, error);
+        let mut report = Report { object: &object, status: &mut status, now: Timestamp::UNIX_EPOCH };
+        if group == "test" {
+            report.tested(error);
+            report.summarize(None);
+        } else {
+            report.uninstalled_as_remediation(&current, error);
+        }
         serde_json::to_value(status).unwrap()
     }
 

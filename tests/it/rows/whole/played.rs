@@ -114,6 +114,12 @@ impl Played {
         self.lines.iter().rev().find(|line| line["message"] == "decided").and_then(|line| line["state"].as_str())
     }
 
+    /// The status as an action left it, before the run went on.
+    pub fn status_after(&self, action: &str) -> Option<Value> {
+        let is_it = |line: &&Value| line["message"] == "action reported" && line["action"] == action;
+        serde_json::from_str(self.lines.iter().find(is_it)?["status"].as_str()?).ok()
+    }
+
     /// What happened, for a row that does not hold.
     pub fn story(&self) -> String {
         let lines: Vec<String> = self.lines.iter().map(ToString::to_string).collect();

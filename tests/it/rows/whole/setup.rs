@@ -45,12 +45,14 @@ pub struct Setup {
     pub helm_charts: Vec<String>,
     /// A file of the artifact store: path and content.
     pub artifact: Option<(String, Vec<u8>)>,
+    /// Whether the spec of the row says that the chart is referred to.
+    is_reference: bool,
     /// Flags of a daemon of the row's own.
     pub flags: Vec<String>,
     /// The state that the row says the release is in.
     pub state: Option<String>,
-    /// Whether an uninstall for another target stands for a remediation, which no run of the daemon gets to.
-    pub stands_for_remediation: bool,
+    /// Whether an uninstall for another target stands for the action, which no run of the daemon gets to.
+    pub stands_for_action: bool,
 }
 
 /// Merges over what is there.
@@ -80,9 +82,10 @@ impl Setup {
             objects: Vec::new(),
             helm_charts: Vec::new(),
             artifact: None,
+            is_reference: false,
             flags: Vec::new(),
             state: if group == "next-action" { input.get("state")? } else { None },
-            stands_for_remediation: false,
+            stands_for_action: false,
         };
         setup.defaults(group);
         setup.spec(group, input)?;
@@ -101,10 +104,10 @@ impl Setup {
         let newest = |versions: Vec<i64>| versions.into_iter().max();
         let snapshots = self.status.get("history").and_then(Value::as_array).cloned().unwrap_or_default();
         let known = newest(snapshots.iter().filter_map(|snapshot| snapshot["version"].as_i64()).collect());
-        self.stands_for_remediation = group == "uninstall-remediation"
+        self.stands_for_action = matches!(group, "uninstall-remediation" | "test")
             && known.is_some()
             && known != newest(self.records.iter().map(|record| record.version).collect());
-        if group == "uninstall" || self.stands_for_remediation {
+        if group == "uninstall" || self.stands_for_action {
             // What is not there can only be asked for by a deletion.
             if known.is_none() { self.is_deleted = true } else { self.spec["releaseName"] = json!("another") }
         }
@@ -192,7 +195,7 @@ impl Setup {
             ("chartRef", Some("set")) => self.spec["chartRef"] = json!({ "kind": "HelmChart", "name": "chart" }),
             ("chartRef", Some("HelmChart")) => {
                 // Of another version than the one that is installed.
-                self.source = Source::Reference;
+                self.is_reference = true;
                 self.chart.version = "0.2.0".into();
             }
             ("chartRef", Some(kind)) => {
@@ -496,14 +499,13 @@ impl Setup {
         if let Some(chart) = given.as_ref().and_then(|s| s.get("helmChart")?.as_str()?.split_once('/')) {
             let name = chart.1.to_owned();
             self.status.insert("helmChart".into(), json!(format!("{}/{name}", self.namespace)));
-            if name == "gone" {
-                self.source = Source::Reference;
-            } else {
-                self.helm_charts.push(name);
-            }
+            // What is only to be forgotten, is so for a reference.
+            if name == "gone" { self.is_reference = true } else { self.helm_charts.push(name) }
         }
         for (key, value) in given.into_iter().flatten().filter(|(key, _)| key != "helmChart") {
             let value = match value.as_str() {
+                // The API server takes no empty text.
+                Some("") => Value::Null,
                 Some("digest of the old value") => json!(format!("sha256:{:0>64}", 1)),
                 _ => value,
             };
@@ -525,7 +527,7 @@ impl Setup {
         if (group == "delete" || !history.is_empty() && is_here) && !self.status.contains_key("storageNamespace") {
             self.status.insert("storageNamespace".into(), json!(self.namespace));
         }
-        if matches!(group, "delete" | "chart-template") && self.source == Source::Reference && !self.is_gone_chart() {
+        if matches!(group, "delete" | "chart-template") && self.source == Source::Reference && !self.is_reference {
             self.source = Source::Template;
         }
         if self.is_deleted && self.source == Source::Template {
@@ -535,10 +537,6 @@ impl Setup {
         }
         self.attempted();
         Ok(())
-    }
-
-    fn is_gone_chart(&self) -> bool {
-        self.status.get("helmChart").and_then(Value::as_str).is_some_and(|chart| chart.ends_with("/gone"))
     }
 
     /// Counts are of an attempt at what is asked for now, unless the row says otherwise.
