@@ -1,4 +1,4 @@
-//! Server-side apply: one PATCH an object.
+//! What is done to one object: server-side apply in one PATCH, reads, patches, deletes.
 
 use http::{Method, header};
 use kube::{Client, core::Status};
@@ -10,6 +10,7 @@ use super::{
     managed_fields,
     object::{self, ObjectId},
     request::{self, ServedKind, encode, message_of, status_of},
+    strategic_merge::three_way,
 };
 
 /// Media type of a server-side apply; JSON is YAML.
@@ -122,6 +123,14 @@ pub enum ApplyError {
         /// Which object.
         id: ObjectId,
     },
+    /// The patch that client-side apply needs cannot be made.
+    #[error("{id} patch failed: {source}")]
+    Patch {
+        /// Which object.
+        id: ObjectId,
+        /// The reason.
+        source: three_way::Error,
+    },
     /// The API server refused, or could not be reached.
     #[error("{}", refusal_text(.id, .action, .source))]
     Refused {
@@ -156,7 +165,10 @@ impl ApplyError {
         match self {
             ApplyError::Refused { source, .. } => status_of(source),
             ApplyError::Kind { source: DiscoveryError::Fetch(error), .. } => status_of(error),
-            ApplyError::Kind { .. } | ApplyError::Incomplete | ApplyError::NamespaceMissing { .. } => None,
+            ApplyError::Kind { .. }
+            | ApplyError::Incomplete
+            | ApplyError::NamespaceMissing { .. }
+            | ApplyError::Patch { .. } => None,
         }
     }
 
@@ -174,6 +186,47 @@ impl ApplyError {
     pub fn fields(&self) -> Vec<&str> {
         let causes = self.status().and_then(|status| status.details.as_ref()).map(|details| details.causes.as_slice());
         causes.unwrap_or_default().iter().map(|cause| cause.field.as_str()).filter(|field| !field.is_empty()).collect()
+    }
+
+    /// Returns the paths of the fields that cannot be changed, where those are why the API server refused; empty for
+    /// any other refusal. `.` stands for a refusal that names no field.
+    pub fn immutable_fields(&self) -> Vec<&str> {
+        /// What the API server and its validations say of a field that cannot be changed.
+        const WORDS: [&str; 6] = [
+            "immutable",
+            "may not be changed",
+            "may not change",
+            "can not be changed",
+            "cannot be changed",
+            "updates to statefulset spec for fields other than",
+        ];
+        let says_so = |text: &str| WORDS.iter().any(|words| text.contains(words));
+        let Some(status) = self.status().filter(|status| matches!(status.code, 400 | 403 | 422)) else {
+            return Vec::new();
+        };
+        let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+        // Another thing that is wrong stays wrong in an object that is made anew.
+        if !causes.is_empty() {
+            let all = causes.iter().all(|cause| says_so(&cause.message));
+            return if all { causes.iter().map(|cause| cause.field.as_str()).collect() } else { Vec::new() };
+        }
+        if says_so(&status.message) { vec!["."] } else { Vec::new() }
+    }
+
+    /// Tells whether the object itself was refused, as its schema or validation refuses it, whatever is in the cluster.
+    pub fn is_invalid(&self) -> bool {
+        self.immutable_fields().is_empty()
+            && self.status().is_some_and(|status| match status.code {
+                400 | 422 => true,
+                // What server-side apply says of a type that does not fit.
+                500 => status.message.contains("failed to create typed patch object"),
+                _ => false,
+            })
+    }
+
+    /// Tells whether the object was to be made and is there.
+    pub fn is_already_there(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 409 && status.reason == "AlreadyExists")
     }
 
     /// Tells whether the cluster could not be asked at all, so that nothing is known about the object.
@@ -221,11 +274,11 @@ impl Target {
         }
     }
 
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         self.kind.object(&self.id.namespace, &self.id.name)
     }
 
-    fn refused(&self, action: &'static str) -> impl FnOnce(kube::Error) -> ApplyError {
+    pub(super) fn refused(&self, action: &'static str) -> impl FnOnce(kube::Error) -> ApplyError {
         let id = self.id.clone();
         move |source| ApplyError::Refused { id, action, source }
     }
@@ -242,9 +295,14 @@ pub async fn apply(
 ) -> Result<Applied, ApplyError> {
     let uri = format!("{}?{}", target.path(), options.query());
     let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError).map_err(target.refused("apply"))?;
-    let reply = request::send(client, Method::PATCH, &uri, &[(header::CONTENT_TYPE, APPLY)], body)
-        .await
-        .map_err(target.refused("apply"))?;
+    let headers = [(header::CONTENT_TYPE, APPLY)];
+    let mut tries = request::Tries::new();
+    let reply = loop {
+        match request::send(client, Method::PATCH, &uri, &headers, body.clone()).await {
+            Err(error) if is_quota_conflict(&error) && tries.another().await => {}
+            done => break done.map_err(target.refused("apply"))?,
+        }
+    };
     let unchanged = match previous {
         Some(version) => object::resource_version(&reply.body) == Some(version),
         None => !reply.written_now(managed_fields::last_change(&reply.body, options.manager)),
@@ -255,6 +313,11 @@ pub async fn apply(
         (false, false) => Change::Configured,
     };
     Ok(Applied { change, object: reply.body, warnings: reply.warnings })
+}
+
+/// Tells whether a quota was counted up by another write at the same instant, which Helm tries again.
+fn is_quota_conflict(error: &kube::Error) -> bool {
+    request::is_conflict(error) && message_of(error).contains("Operation cannot be fulfilled on resourcequotas")
 }
 
 /// Reads an object; `None` when it is not there.
@@ -381,6 +444,26 @@ mod tests {
             refused(404, "NotFound", "namespaces \"n\" not found").to_string(),
             "Secret/n/s not found: namespaces \"n\" not found"
         );
+    }
+
+    #[test]
+    fn an_immutable_field_is_told_from_other_refusals() {
+        let with = |causes: Value| {
+            let details = serde_json::from_value(json!({ "causes": causes })).expect("details");
+            let status = Status::failure("m", "Invalid").with_code(422).with_details(details);
+            let id = ObjectId { group: String::new(), kind: "Service".into(), namespace: "n".into(), name: "s".into() };
+            ApplyError::Refused { id, action: "apply", source: kube::Error::Api(status.boxed()) }
+        };
+        let selector = json!({ "field": "spec.selector", "message": "Invalid value: {}: field is immutable" });
+        let other = json!({ "field": "spec.replicas", "message": "must be greater than or equal to 0" });
+        assert_eq!(with(json!([selector])).immutable_fields(), ["spec.selector"]);
+        assert!(with(json!([selector, other])).immutable_fields().is_empty());
+        assert!(with(json!([other])).immutable_fields().is_empty());
+        assert_eq!(
+            refused(403, "Forbidden", "updates to statefulset spec for fields other than 'a'").immutable_fields(),
+            ["."]
+        );
+        assert!(refused(409, "Conflict", "field is immutable").immutable_fields().is_empty());
     }
 
     #[test]

@@ -28,6 +28,7 @@ use super::{
     follow::{Collection, Happening, follow, is_refusal},
     object::{join_api_version, split_api_version},
     request::{ServedKind, message_of},
+    schemas::Schemas,
 };
 
 /// Shortest time between two rounds of discovery that unknown kinds cause.
@@ -92,6 +93,7 @@ struct Cluster {
     epoch: AtomicU64,
     watched: AtomicBool,
     tables: SyncMutex<Vec<Weak<Table>>>,
+    schemas: Schemas,
 }
 
 impl Cluster {
@@ -124,6 +126,11 @@ impl Discovery {
     /// to all.
     pub fn seen_by(&self, client: Client) -> Self {
         Self { client, state: Mutex::new(State::default()), cluster: self.cluster.clone() }
+    }
+
+    /// Returns the schemas of what the cluster serves.
+    pub fn schemas(&self) -> &Schemas {
+        &self.cluster.schemas
     }
 
     /// Marks what is kept as out of date: the next unknown kind, or the next question for capabilities, asks anew.

@@ -9,8 +9,10 @@ use super::object;
 /// A manager whose entries are folded into ours, so that what it wrote and the source does not hold goes away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoldedManager {
-    /// Start of the manager's name.
+    /// Start of the manager's name, or all of it.
     pub prefix: String,
+    /// Whether it is all of the name.
+    pub exact: bool,
     /// `Apply` or `Update`.
     pub operation: &'static str,
 }
@@ -32,7 +34,16 @@ pub fn folded_managers(own: &str, overridden: &[String]) -> Vec<FoldedManager> {
     fixed
         .into_iter()
         .chain(named)
-        .map(|(prefix, operation)| FoldedManager { prefix: prefix.to_owned(), operation })
+        .map(|(prefix, operation)| FoldedManager { prefix: prefix.to_owned(), exact: false, operation })
+        .collect()
+}
+
+/// Lists the managers that a release's objects are taken over from when they are applied server-side: our own updates,
+/// as Helm's migration from client-side apply does, and what the `helm` program wrote in either way.
+pub fn helm_managers(own: &str) -> Vec<FoldedManager> {
+    [(own, "Update"), ("helm", "Update"), ("helm", "Apply")]
+        .into_iter()
+        .map(|(name, operation)| FoldedManager { prefix: name.to_owned(), exact: true, operation })
         .collect()
 }
 
@@ -51,7 +62,9 @@ fn is_own(entry: &Value, manager: &str) -> bool {
 fn is_folded(entry: &Value, folded: &[FoldedManager]) -> bool {
     text(entry, "subresource").is_empty()
         && folded.iter().any(|known| {
-            text(entry, "operation") == known.operation && text(entry, "manager").starts_with(&known.prefix)
+            let manager = text(entry, "manager");
+            let is_it = if known.exact { manager == known.prefix } else { manager.starts_with(&known.prefix) };
+            is_it && text(entry, "operation") == known.operation
         })
 }
 
@@ -93,9 +106,22 @@ pub fn fold(object: &Value, folded: &[FoldedManager], manager: &str) -> Option<V
     for key in STALE_LABELS.iter().filter(|key| object::label(object, key).is_some()) {
         patch.push(json!({"op": "remove", "path": format!("/metadata/labels/{}", escape(key))}));
     }
-    if let Some(entries) = folded_entries(entries(object), folded, manager) {
-        patch.push(json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}));
-    }
+    patch.extend(taken_over(object, folded, manager));
+    at_this_version(object, patch)
+}
+
+/// Makes the JSON patch that gives others' fields to `manager` and changes nothing else; `None` when there is nothing
+/// to do.
+pub fn take_over(object: &Value, folded: &[FoldedManager], manager: &str) -> Option<Value> {
+    at_this_version(object, taken_over(object, folded, manager).into_iter().collect())
+}
+
+fn taken_over(object: &Value, folded: &[FoldedManager], manager: &str) -> Option<Value> {
+    let entries = folded_entries(entries(object), folded, manager)?;
+    Some(json!({"op": "replace", "path": "/metadata/managedFields", "value": entries}))
+}
+
+fn at_this_version(object: &Value, mut patch: Vec<Value>) -> Option<Value> {
     if patch.is_empty() {
         return None;
     }
@@ -165,6 +191,22 @@ mod tests {
 
     fn object(entries: Vec<Value>) -> Value {
         json!({"metadata": {"resourceVersion": "7", "managedFields": entries}})
+    }
+
+    #[test]
+    fn the_fields_of_helms_managers_are_taken_over_and_nothing_else() {
+        let folded = helm_managers("helm-controller");
+        let theirs = entry("helm-operator", "Update", json!({"f:x": {}}));
+        let tree = object(vec![
+            entry("helm", "Update", json!({"f:data": {"f:a": {}}})),
+            entry("helm-controller", "Update", json!({"f:data": {"f:b": {}}})),
+            theirs.clone(),
+        ]);
+        let patch = take_over(&tree, &folded, "helm-controller").expect("patch");
+        let own = entry("helm-controller", "Apply", json!({"f:data": {"f:a": {}, "f:b": {}}}));
+        assert_eq!(patch[0]["value"], json!([theirs, own]));
+        assert_eq!(patch.as_array().map(Vec::len), Some(2));
+        assert_eq!(take_over(&object(vec![theirs]), &folded, "helm-controller"), None);
     }
 
     #[test]

@@ -5,17 +5,20 @@
 //! cluster and to the daemon's own identity.
 
 pub mod apply;
+pub mod client_side;
 pub mod connection;
 pub mod discovery;
 pub mod events;
 pub mod explain;
 pub mod follow;
 pub mod inventory;
+pub mod json_merge;
 pub mod lease;
 pub mod managed_fields;
 pub mod object;
 pub mod prune;
 pub mod request;
+pub mod schemas;
 pub mod status;
 pub mod storage;
 pub mod strategic_merge;

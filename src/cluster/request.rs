@@ -1,6 +1,8 @@
 //! One request to the API server: path, query and answer, where kube's typed `Api` hides what is needed here (whether
 //! an object was created, watches from a known resourceVersion).
 
+use std::time::Duration;
+
 use http::{Method, StatusCode, header};
 use kube::{
     Client, Error,
@@ -113,6 +115,18 @@ pub async fn send(
     Ok(Reply { created: code == StatusCode::CREATED, body, warnings, date })
 }
 
+/// Reads a document as it is; a refusal becomes [`kube::Error::Api`].
+pub async fn read(client: &Client, uri: &str) -> Result<Vec<u8>, Error> {
+    let request = http::Request::get(uri).header(header::ACCEPT, "application/json");
+    let response = client.send(request.body(Body::empty()).map_err(Error::HttpError)?).await?;
+    let code = response.status();
+    let bytes = response.into_body().collect_bytes().await?;
+    if code.is_client_error() || code.is_server_error() {
+        return Err(Error::Api(refusal(code, &bytes).boxed()));
+    }
+    Ok(bytes.to_vec())
+}
+
 /// Reads the text of a `Warning` header: `299 - "text"`.
 fn warning(raw: &str) -> String {
     let quoted = raw.split_once('"').map_or(raw, |(_, rest)| rest);
@@ -137,6 +151,43 @@ pub fn status_of(error: &Error) -> Option<&Status> {
 /// Tells whether the object or its kind is not there.
 pub fn is_not_found(error: &Error) -> bool {
     status_of(error).is_some_and(|status| status.code == StatusCode::NOT_FOUND.as_u16())
+}
+
+/// Tells whether a write met another one of the same object, or of the quota that both count for.
+pub fn is_conflict(error: &Error) -> bool {
+    status_of(error).is_some_and(|status| status.code == StatusCode::CONFLICT.as_u16() && status.reason == "Conflict")
+}
+
+/// How often a write is tried that meets others, as client-go does it by default.
+#[derive(Debug)]
+pub struct Tries {
+    left: u32,
+}
+
+impl Tries {
+    const MOST: u32 = 5;
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    /// Allows the first try and four more.
+    pub fn new() -> Self {
+        Self { left: Self::MOST - 1 }
+    }
+
+    /// Tells whether it may be tried again, after a short pause.
+    pub async fn another(&mut self) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        tokio::time::sleep(Self::PAUSE).await;
+        true
+    }
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Tells whether this identity may not do what it asked.
