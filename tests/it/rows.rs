@@ -4,6 +4,7 @@
 //! `BOWLINE_PACKS` are; our own rows, `rows/more.jsonl`, always. A group or a key that no test knows fails: what is not
 //! understood is not passed.
 
+mod apply;
 mod conditions;
 mod config;
 mod decisions;
@@ -100,6 +101,7 @@ fn family(group: &str) -> Option<Family> {
         "release-target-changed" => target::release_target_changed,
         "release-name" => target::release_name,
         "naming" => target::naming,
+        "apply-method" => apply::apply_method,
         "source-ready" => sources::source_ready,
         "source-event" => sources::source_event,
         "dependencies" => sources::dependencies,

@@ -362,7 +362,10 @@ pub fn prune_rules(object: &Kustomization) -> PruneRules {
 
 fn refused(manifest: &Manifest, error: &ApplyError) -> Refused {
     let id = match error {
-        ApplyError::Kind { id, .. } | ApplyError::NamespaceMissing { id } | ApplyError::Refused { id, .. } => id,
+        ApplyError::Kind { id, .. }
+        | ApplyError::NamespaceMissing { id }
+        | ApplyError::Patch { id, .. }
+        | ApplyError::Refused { id, .. } => id,
         ApplyError::Incomplete => &manifest.id,
     };
     let mut message = error.to_string();

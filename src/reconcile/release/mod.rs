@@ -11,6 +11,7 @@ mod connect;
 pub mod decide;
 pub mod history;
 pub mod memory;
+pub mod method;
 pub mod observe;
 pub mod obstacle;
 pub mod record;

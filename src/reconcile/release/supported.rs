@@ -4,32 +4,16 @@
 //! would apply something else than was asked for. Other fields are named in a warning, and the release goes on.
 
 use super::obstacle::Obstacle;
-use crate::api::{
-    HelmRelease,
-    helm_release::{DriftDetectionMode, ServerSideApplyMode},
-};
+use crate::api::{HelmRelease, helm_release::DriftDetectionMode};
 
 /// Refuses an object with a field that decides where, as whom or what is applied and is not acted on.
 pub fn check(object: &HelmRelease) -> Result<(), Obstacle> {
     let spec = &object.spec;
-    let client_side = |mode: Option<&ServerSideApplyMode>| mode == Some(&ServerSideApplyMode::Disabled);
     let fields = [
         ("spec.kubeConfig", spec.kube_config.is_some()),
         ("spec.serviceAccountName", spec.service_account_name.is_some()),
         ("spec.postRenderers", !spec.post_renderers.is_empty()),
         ("spec.chart.spec.verify", spec.chart.as_ref().is_some_and(|chart| chart.spec.verify.is_some())),
-        (
-            "spec.install.serverSideApply: false",
-            spec.install.as_ref().is_some_and(|install| install.server_side_apply == Some(false)),
-        ),
-        (
-            "spec.upgrade.serverSideApply: disabled",
-            client_side(spec.upgrade.as_ref().and_then(|upgrade| upgrade.server_side_apply.as_ref())),
-        ),
-        (
-            "spec.rollback.serverSideApply: disabled",
-            client_side(spec.rollback.as_ref().and_then(|rollback| rollback.server_side_apply.as_ref())),
-        ),
     ];
     match fields.iter().find(|(_, is_set)| *is_set) {
         Some((field, _)) => Err(Obstacle::unsupported(field)),
@@ -45,8 +29,6 @@ pub fn without_effect(object: &HelmRelease) -> Vec<&'static str> {
         ("spec.healthCheckExprs", !spec.health_check_exprs.is_empty()),
         ("spec.driftDetection", matches!(drift, Some(DriftDetectionMode::Enabled | DriftDetectionMode::Warn))),
         ("spec.dependsOn[].readyExpr", spec.depends_on.iter().any(|dependency| dependency.ready_expr.is_some())),
-        ("spec.upgrade.force", spec.upgrade.as_ref().is_some_and(|upgrade| upgrade.force)),
-        ("spec.rollback.force", spec.rollback.as_ref().is_some_and(|rollback| rollback.force)),
     ];
     fields.into_iter().filter_map(|(field, is_set)| is_set.then_some(field)).collect()
 }
@@ -72,8 +54,6 @@ mod tests {
             (json!({ "kubeConfig": { "secretRef": { "name": "k" } } }), "spec.kubeConfig"),
             (json!({ "serviceAccountName": "sa" }), "spec.serviceAccountName"),
             (json!({ "postRenderers": [{ "kustomize": {} }] }), "spec.postRenderers"),
-            (json!({ "install": { "serverSideApply": false } }), "spec.install.serverSideApply"),
-            (json!({ "upgrade": { "serverSideApply": "disabled" } }), "spec.upgrade.serverSideApply"),
         ] {
             let obstacle = check(&object(spec)).unwrap_err();
             assert_eq!((obstacle.reason, obstacle.class), (reasons::UNSUPPORTED_FIELD, Class::Terminal));
@@ -84,8 +64,8 @@ mod tests {
     #[test]
     fn other_fields_are_named() {
         assert!(without_effect(&object(json!({}))).is_empty());
-        let spec = json!({ "driftDetection": { "mode": "enabled" }, "upgrade": { "force": true } });
-        assert_eq!(without_effect(&object(spec)), ["spec.driftDetection", "spec.upgrade.force"]);
+        let spec = json!({ "driftDetection": { "mode": "enabled" }, "healthCheckExprs": [{ "apiVersion": "v1", "kind": "A", "current": "true" }] });
+        assert_eq!(without_effect(&object(spec)), ["spec.healthCheckExprs", "spec.driftDetection"]);
         assert!(without_effect(&object(json!({ "driftDetection": { "mode": "disabled" } }))).is_empty());
     }
 }

@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::{Owner, Row};
 
 const DRIFT: &str = "comes with drift detection";
-const APPLY: &str = "comes with client-side apply";
 const OCI: &str = "comes with chartRef to an OCIRepository";
 const RENDER: &str = "comes with spec.postRenderers";
 const IDENTITY: &str = "comes with spec.kubeConfig";
@@ -18,7 +17,6 @@ const IMAGES: &str = "comes with the image controllers";
 const GROUPS: &[(&str, &str)] = &[
     ("drift-diff", DRIFT),
     ("drift-report", DRIFT),
-    ("apply-method", APPLY),
     ("wait-strategy", "comes with spec.waitStrategy"),
     ("kubeconfig", IDENTITY),
     ("post-render", RENDER),
@@ -26,6 +24,10 @@ const GROUPS: &[(&str, &str)] = &[
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
+    ("apply-method/post render strategy None", RENDER),
+    ("apply-method/post render strategy separate", RENDER),
+    ("apply-method/post render strategy nohooks", RENDER),
+    ("apply-method/post render strategy under old defaults", RENDER),
     ("scenario/post renderers added", RENDER),
     ("scenario/post renderers added together with a values change", RENDER),
     ("scenario/post renderers changed", RENDER),

@@ -5,14 +5,17 @@ use std::{sync::Arc, time::Duration};
 use helm::{chart::Chart, render::Crd};
 use serde_json::{Map, Value};
 
-use super::{Work, objects};
+use super::{
+    Work, objects,
+    write::{Before, NotApplied, Outcome},
+};
 use crate::{
     api::{
         helm_release::CrdsPolicy,
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
     },
     cluster::{
-        apply::ApplyError,
+        apply::{ApplyError, ApplyMethod},
         object,
         status::JobRule,
         wait::{Ready, WaitError},
@@ -33,8 +36,10 @@ pub enum Error {
         #[source]
         source: helm::yaml::Error,
     },
+    #[error("failed to parse CustomResourceDefinitions")]
+    Resolve(#[source] ApplyError),
     #[error("failed to create CustomResourceDefinition")]
-    Apply(#[source] ApplyError),
+    Apply(#[source] NotApplied),
     #[error("failed to wait for CustomResourceDefinition(s)")]
     Wait(#[source] WaitError),
 }
@@ -42,12 +47,14 @@ pub enum Error {
 impl Work<'_> {
     /// Applies a chart's definitions as the policy says; returns them for the inventory.
     ///
-    /// With server-side apply `Create` and `CreateReplace` are the same forced apply, as under Flux.
+    /// With server-side apply `Create` and `CreateReplace` are the same forced apply, as under Flux; client-side, `Create`
+    /// leaves those alone that are there.
     pub(super) async fn apply_crds(
         &self,
         chart: &Arc<Chart>,
         values: &Map<String, Value>,
         policy: Option<&CrdsPolicy>,
+        method: ApplyMethod,
     ) -> Result<Vec<Value>, Error> {
         let files = helm::render::crds(chart, values).map_err(Error::Dependencies)?;
         if files.is_empty() || policy == Some(&CrdsPolicy::Skip) {
@@ -58,10 +65,18 @@ impl Work<'_> {
             definitions.extend(self.read_crds(file)?);
         }
         let resources = objects::resolve(&self.connection.discovery, definitions.clone(), "").await;
-        let mut outcome = objects::Outcome::default();
-        objects::apply_all(&self.connection.client, &resources.map_err(Error::Apply)?, None, &mut outcome)
-            .await
-            .map_err(Error::Apply)?;
+        let resources = resources.map_err(Error::Resolve)?;
+        let mut outcome = Outcome::default();
+        let mut writing = self.writing(method, Before::Nothing);
+        writing.replaces = policy == Some(&CrdsPolicy::CreateReplace);
+        let created = writing.all(&resources, &mut outcome).await;
+        if let Err(mut error) = created {
+            // Client-side, one that is there is left alone.
+            error.refused.retain(|refused| !refused.error.is_already_there());
+            if !error.refused.is_empty() {
+                return Err(Error::Apply(error));
+            }
+        }
         self.wait(outcome.written, Ready::Objects(JobRule::Started), TIMEOUT).await.map_err(Error::Wait)?;
         self.connection.discovery.invalidate();
         Ok(definitions)

@@ -8,10 +8,16 @@ use helm::{
 };
 use serde_json::Value;
 
-use super::{Acted, Work, objects};
-use crate::cluster::{
-    apply::{ApplyError, Propagation},
-    wait::{Ready, WaitError},
+use super::{
+    Acted, Work, objects,
+    write::{Before, NotApplied, Outcome},
+};
+use crate::{
+    cluster::{
+        apply::{ApplyError, ApplyMethod, Propagation},
+        wait::{Ready, WaitError},
+    },
+    reconcile::release::method,
 };
 
 /// Why the hooks of an event did not succeed.
@@ -41,7 +47,7 @@ pub enum Error {
         event: String,
         path: String,
         #[source]
-        source: ApplyError,
+        source: NotApplied,
     },
     #[error("{0}")]
     Wait(#[source] WaitError),
@@ -105,6 +111,7 @@ impl Work<'_> {
         let hook = record.hooks[index].clone();
         self.delete_hook(&hook, &DeletePolicy::BeforeHookCreation, record, timeout).await?;
         let tree = tree_of(&hook)?;
+        let writing = self.writing(method_of(record, event), Before::Nothing);
         let (event, path) = (event.as_str().to_owned(), hook.path.clone());
         let resources = objects::resolve(&self.connection.discovery, [tree], &record.namespace)
             .await
@@ -113,8 +120,8 @@ impl Work<'_> {
             Execution { started_at: Some(super::now()), completed_at: None, phase: Some(Phase::Running) };
         // Recorded before it starts: a crash then leaves a record that says that it did.
         self.update(record, acted).await.map_err(|error| Error::Record(Box::new(error)))?;
-        let mut outcome = objects::Outcome::default();
-        let applied = objects::apply_all(&self.connection.client, &resources, None, &mut outcome).await;
+        let mut outcome = Outcome::default();
+        let applied = writing.all(&resources, &mut outcome).await;
         let result = match applied {
             Err(source) => Err(Error::Apply { event, path, source }),
             Ok(()) => self.wait(outcome.written, Ready::Hooks, timeout).await.map_err(Error::Wait),
@@ -145,6 +152,14 @@ impl Work<'_> {
             return Err(failed(source));
         }
         self.wait_gone(pending, timeout).await.map_err(Error::Wait)
+    }
+}
+
+/// Returns the way in which an event's hooks are applied: that of their release, but for an uninstall's.
+fn method_of(record: &Release, event: &Event) -> ApplyMethod {
+    match event {
+        Event::PreDelete | Event::PostDelete => ApplyMethod::ServerSide,
+        _ => method::of_record(record.apply_method),
     }
 }
 

@@ -12,11 +12,14 @@ use serde_json::{Map, Value, json};
 use super::{
     Acted, Error, Recording, Work, objects,
     prepare::{Prepared, Revision, inventory_of},
+    write::{Before, Outcome, Writing},
 };
 use crate::{
     api::helm_release::{Install, ReleaseAction},
+    cluster::apply::ApplyMethod,
     reconcile::release::{
         decide::LastRelease,
+        method,
         target::{self, ActionKind},
     },
 };
@@ -38,22 +41,31 @@ impl Work<'_> {
         acted: &mut Acted,
     ) -> Result<(), Error> {
         let settings = self.object.spec.install.clone().unwrap_or_default();
-        let definitions = self.apply_crds(chart, &values, settings.crds.as_ref()).await.map_err(Error::Crds)?;
-        let number = self.take_name(last, settings.replace).await?;
+        let method = method::of_install(&self.object);
+        check_name(last, settings.replace)?;
+        let definitions = self.apply_crds(chart, &values, settings.crds.as_ref(), method).await.map_err(Error::Crds)?;
         let revision = Revision {
             release: self.release_name(),
             namespace: target::release_namespace(&self.object),
-            number,
+            number: 1,
+            method,
             is_upgrade: false,
             skip_schema_validation: settings.disable_schema_validation,
         };
         let Prepared { mut record, resources } = self.prepare(chart, &values, revision).await?;
         let owner = objects::Owner::of(&record);
+        if !settings.disable_openapi_validation {
+            self.validate(&resources, &owner, method).await?;
+        }
         if settings.disable_take_ownership {
             self.check_ownership(&resources, &owner, "install").await?;
         }
         if settings.create_namespace && self.object.spec.target_namespace.is_some() {
-            self.make_namespace(&record.namespace).await?;
+            self.make_namespace(&record.namespace, method).await?;
+        }
+        if let Some(last) = last {
+            record.version = last.version + 1;
+            self.supersede(last).await?;
         }
         self.create(&record, acted, false).await?;
         acted.inventory = Some(inventory_of(&resources, &definitions));
@@ -71,29 +83,30 @@ impl Work<'_> {
         }
     }
 
-    /// Returns the number of the revision; a name in use is refused, unless what used it is gone and may be replaced.
-    async fn take_name(&self, last: Option<&LastRelease>, replace: bool) -> Result<i64, Error> {
-        let Some(last) = last else { return Ok(1) };
-        if !(replace && matches!(last.status, RecordStatus::Uninstalled | RecordStatus::Failed)) {
-            return Err(Error::NameInUse);
+    /// Marks the revision that an install replaces; one that failed stays as it is.
+    async fn supersede(&self, last: &LastRelease) -> Result<(), Error> {
+        if last.status == RecordStatus::Failed {
+            return Ok(());
         }
-        if let Some((mut record, _)) = self.read(&self.release_name(), Some(last.version)).await? {
-            record.info.status = RecordStatus::Superseded;
-            let mut unseen = Acted::new(Recording::Kept, None);
-            self.update(&record, &mut unseen).await?;
-        }
-        Ok(last.version + 1)
+        let Some((mut record, _)) = self.read(&self.release_name(), Some(last.version)).await? else { return Ok(()) };
+        record.info.status = RecordStatus::Superseded;
+        "superseded by new release".clone_into(&mut record.info.description);
+        self.update(&record, &mut Acted::new(Recording::Kept, None)).await
     }
 
-    async fn make_namespace(&self, name: &str) -> Result<(), Error> {
+    async fn make_namespace(&self, name: &str, method: ApplyMethod) -> Result<(), Error> {
         let tree = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": { "name": name, "labels": { "name": name } },
         });
-        let resources = objects::resolve(&self.connection.discovery, [tree], "").await.map_err(Error::Namespace)?;
-        let mut outcome = objects::Outcome::default();
-        objects::apply_all(&self.connection.client, &resources, None, &mut outcome).await.map_err(Error::Namespace)
+        let resources = objects::resolve(&self.connection.discovery, [tree], "").await.map_err(Error::NamespaceKind)?;
+        match self.writing(method, Before::Nothing).all(&resources, &mut Outcome::default()).await {
+            Err(error) if !error.refused.iter().all(|refused| refused.error.is_already_there()) => {
+                Err(Error::Namespace(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn perform_install(
@@ -109,15 +122,24 @@ impl Work<'_> {
             ran.map_err(super::hook_failed("failed pre-install"))?;
         }
         let owner = objects::Owner::of(record);
-        let mut outcome = objects::Outcome::default();
-        objects::apply_all(&self.connection.client, resources, Some(&owner), &mut outcome)
-            .await
-            .map_err(Error::Apply)?;
+        let mut outcome = Outcome::default();
+        let before = Before::New { takes: !settings.disable_take_ownership };
+        let writing = Writing { owner: Some(&owner), ..self.writing(method::of_record(record.apply_method), before) };
+        writing.all(resources, &mut outcome).await.map_err(Error::Apply)?;
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PostInstall, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("failed post-install"))?;
         }
         Ok(())
+    }
+}
+
+/// Refuses a name that is in use, unless what used it is gone and may be replaced.
+fn check_name(last: Option<&LastRelease>, replace: bool) -> Result<(), Error> {
+    match last.map(|last| last.status) {
+        None => Ok(()),
+        Some(RecordStatus::Uninstalled | RecordStatus::Failed) if replace => Ok(()),
+        Some(_) => Err(Error::NameInUse),
     }
 }

@@ -10,6 +10,8 @@ mod test;
 mod uninstall;
 mod unlock;
 mod upgrade;
+mod validate;
+mod write;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -26,7 +28,7 @@ use crate::{
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
     },
     cluster::{
-        apply::ApplyError,
+        apply::{ApplyError, ApplyMethod},
         connection::Connection,
         discovery::DiscoveryError,
         status::JobRule,
@@ -57,6 +59,8 @@ pub enum Error {
     RecordChart(#[source] helm::release::Error),
     #[error("unable to build kubernetes objects from release manifest")]
     Build(#[source] ApplyError),
+    #[error("unable to build kubernetes objects from release manifest")]
+    Invalid(#[source] write::NotApplied),
     #[error("unable to build kubernetes objects from current release manifest")]
     BuildCurrent(#[source] ApplyError),
     #[error("the manifest of revision {0} is not valid YAML")]
@@ -65,10 +69,12 @@ pub enum Error {
     Foreign(&'static str, #[source] objects::ForeignObject),
     #[error("cannot look at what exists")]
     Existing(#[source] ApplyError),
+    #[error("cannot resolve the namespace")]
+    NamespaceKind(#[source] ApplyError),
     #[error("cannot make the namespace")]
-    Namespace(#[source] ApplyError),
+    Namespace(#[source] write::NotApplied),
     #[error(transparent)]
-    Apply(ApplyError),
+    Apply(write::NotApplied),
     #[error("{0} objects were not deleted: {1}")]
     Delete(usize, String),
     #[error(transparent)]
@@ -312,6 +318,12 @@ impl Work<'_> {
             }
         }
         Ok(records)
+    }
+
+    /// Returns how objects are written that are no release's: as they are.
+    fn writing<'w>(&'w self, method: ApplyMethod, before: write::Before<'w>) -> write::Writing<'w> {
+        let client = &self.connection.client;
+        write::Writing { client, method, owner: None, before, migrates: false, replaces: false, force: None }
     }
 
     /// Waits until objects are ready, without holding the permit to work.

@@ -1,23 +1,17 @@
-//! The objects of a release on the cluster: resolved, marked as Helm marks them, applied in order, deleted.
+//! The objects of a release on the cluster: resolved, marked as Helm marks them, told from others', deleted.
 
 use std::sync::Arc;
 
-use futures::{FutureExt, StreamExt, stream};
 use kube::Client;
 use serde_json::Value;
 
-use crate::{
-    api::meta::HELM_FIELD_MANAGER,
-    cluster::{
-        apply::{self, Applied, ApplyError, ApplyOptions, Deletion, Propagation, Target},
-        discovery::Discovery,
-        object::{self, ObjectId},
-        wait::WaitTarget,
-    },
+use crate::cluster::{
+    apply::{self, ApplyError, Deletion, Propagation, Target},
+    discovery::Discovery,
+    object::{self, ObjectId},
+    wait::WaitTarget,
 };
 
-/// How many objects of one kind are written at one time. Kinds follow one another, as their order asks for.
-const WRITES_AT_ONCE: usize = 8;
 /// The label of every object that Helm manages.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "Helm");
 /// The annotations that say which release an object belongs to.
@@ -70,52 +64,12 @@ pub async fn resolve(
 }
 
 /// Marks an object as its release's own.
-fn marked(tree: &Value, owner: &Owner) -> Value {
+pub fn marked(tree: &Value, owner: &Owner) -> Value {
     let mut tree = tree.clone();
     object::set_metadata_entry(&mut tree, "labels", MANAGED_BY.0, MANAGED_BY.1);
     object::set_metadata_entry(&mut tree, "annotations", RELEASE_NAME, &owner.release);
     object::set_metadata_entry(&mut tree, "annotations", RELEASE_NAMESPACE, &owner.namespace);
     tree
-}
-
-/// What was applied: the objects as they are now, and which of them were not there before.
-#[derive(Debug, Default)]
-pub struct Outcome {
-    pub written: Vec<WaitTarget>,
-    pub created: Vec<Target>,
-}
-
-/// Applies objects in their order, several of one kind at a time. The first refusal ends it; what was done by then is
-/// in `outcome`. Without an owner (hooks, CRDs) objects are applied as they are.
-pub async fn apply_all(
-    client: &Client,
-    resources: &[Resource],
-    owner: Option<&Owner>,
-    outcome: &mut Outcome,
-) -> Result<(), ApplyError> {
-    for group in resources.chunk_by(|a, b| a.target.kind == b.target.kind) {
-        let writes: Vec<_> = group.iter().map(|resource| apply_one(client, resource, owner).boxed()).collect();
-        let mut writes = stream::iter(writes).buffered(WRITES_AT_ONCE).zip(stream::iter(group));
-        while let Some((applied, resource)) = writes.next().await {
-            let Applied { change, object, warnings } = applied?;
-            for warning in warnings {
-                tracing::warn!(object = %resource.target.id, warning, "the API server warns");
-            }
-            if change == apply::Change::Created {
-                outcome.created.push(resource.target.clone());
-            }
-            outcome.written.push(WaitTarget { target: resource.target.clone(), known: Some(object) });
-        }
-    }
-    Ok(())
-}
-
-async fn apply_one(client: &Client, resource: &Resource, owner: Option<&Owner>) -> Result<Applied, ApplyError> {
-    let options = ApplyOptions::helm(HELM_FIELD_MANAGER);
-    match owner {
-        Some(owner) => apply::apply(client, &resource.target, &marked(&resource.tree, owner), options, None).await,
-        None => apply::apply(client, &resource.target, &resource.tree, options, None).await,
-    }
 }
 
 /// An object that exists and belongs to someone else.

@@ -11,7 +11,7 @@ use helm::{
     hook::Hook,
     manifest::Manifest,
     random::SystemRandom,
-    release::{ApplyMethod, Info, Release, Status as RecordStatus, record_chart},
+    release::{Info, Release, Status as RecordStatus, record_chart},
     render::{Options, Rendered, push_source, render},
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -25,7 +25,12 @@ use crate::{
         inventory::{ResourceInventory, ResourceRef},
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
     },
-    cluster::{apply, apply::Target, discovery::Discovery, inventory, object, request},
+    cluster::{
+        apply::{self, ApplyMethod, Target},
+        discovery::Discovery,
+        inventory, object, request,
+    },
+    reconcile::release::method,
 };
 
 /// A revision that was rendered.
@@ -38,7 +43,9 @@ pub struct Prepared {
 pub struct Revision {
     pub release: String,
     pub namespace: String,
+    /// The number that templates see, which is the record's but where an install replaces an older release.
     pub number: i64,
+    pub method: ApplyMethod,
     pub is_upgrade: bool,
     pub skip_schema_validation: bool,
 }
@@ -211,7 +218,7 @@ fn pending(
         hooks: rendered.hooks,
         version: revision.number,
         namespace: revision.namespace.clone(),
-        apply_method: Some(ApplyMethod::ServerSide),
+        apply_method: Some(method::recorded(revision.method)),
         labels: std::collections::BTreeMap::new(),
     }
 }

@@ -5,14 +5,17 @@ use helm::{
     release::{Info, Release, Status as RecordStatus},
 };
 
-use super::{Acted, Error, Recording, Work, objects, prepare::inventory_of};
+use super::{Acted, Error, Recording, Work, objects, prepare::inventory_of, upgrade::Change, write::Outcome};
 use crate::{
     api::{
         Snapshot,
         helm_release::{ReleaseAction, Rollback},
     },
-    cluster::apply::Propagation,
-    reconcile::release::target::{self, ActionKind},
+    cluster::apply::{ApplyMethod, Propagation},
+    reconcile::release::{
+        method,
+        target::{self, ActionKind},
+    },
 };
 
 impl Work<'_> {
@@ -31,6 +34,7 @@ impl Work<'_> {
         let Some((previous, _)) = self.read(&to.name, Some(to.version)).await? else {
             return Err(Error::NoRevision(to.version));
         };
+        let method = method::of_rollback(&self.object, previous.apply_method);
         let mut record = Release {
             info: Info {
                 first_deployed: current.info.first_deployed.clone(),
@@ -42,6 +46,7 @@ impl Work<'_> {
                 notes: previous.info.notes.clone(),
             },
             version: current.version + 1,
+            apply_method: Some(method::recorded(method)),
             ..previous
         };
         self.create(&record, acted, true).await?;
@@ -80,8 +85,10 @@ impl Work<'_> {
             let ran = self.run_hooks(record, &Event::PreRollback, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("pre-rollback hooks failed"))?;
         }
-        let mut outcome = objects::Outcome::default();
-        let replaced = self.replace(record, &resources, &old, &mut outcome).await;
+        let mut outcome = Outcome::default();
+        let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
+        let change = Change { resources: &resources, old: &old, migrates, force: settings.force };
+        let replaced = self.replace(record, &change, timeout, &mut outcome).await;
         if replaced.is_err() && settings.cleanup_on_fail {
             objects::delete_all(&self.connection.client, &outcome.created, Propagation::Background).await;
         }

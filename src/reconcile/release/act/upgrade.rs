@@ -1,6 +1,6 @@
 //! Upgrade: the next revision in place of the one that is deployed.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use helm::{
     chart::Chart,
@@ -13,18 +13,29 @@ use super::{
     Acted, Error, Recording, Work,
     objects::{self, Resource},
     prepare::{Prepared, Revision, inventory_of},
+    write::{Before, Force, Outcome, Writing},
 };
 use crate::{
     api::helm_release::{ReleaseAction, Upgrade},
     cluster::{
-        apply::{self, Propagation, Target},
+        apply::{self, ApplyMethod, Propagation, Target},
         object::ObjectId,
     },
     reconcile::release::{
-        record,
+        method, record,
         target::{self, ActionKind},
     },
 };
+
+/// From the objects of one revision to those of the next.
+pub(super) struct Change<'a> {
+    pub resources: &'a [Resource],
+    pub old: &'a [Resource],
+    /// The old ones were written client-side.
+    pub migrates: bool,
+    /// Objects whose fields cannot be changed are made anew.
+    pub force: bool,
+}
 
 impl Work<'_> {
     /// Upgrades a release to a chart.
@@ -42,29 +53,37 @@ impl Work<'_> {
         acted: &mut Acted,
     ) -> Result<(), Error> {
         let settings = self.object.spec.upgrade.clone().unwrap_or_default();
-        let definitions = self.apply_crds(chart, &values, settings.crds.as_ref()).await.map_err(Error::Crds)?;
         let (last, mut current) = self.last_and_current().await?;
+        let method = method::of_upgrade(&self.object, last.apply_method);
+        let definitions = self.apply_crds(chart, &values, settings.crds.as_ref(), method).await.map_err(Error::Crds)?;
         let revision = Revision {
             release: last.name.clone(),
             namespace: current.namespace.clone(),
             number: last.version + 1,
+            method,
             is_upgrade: true,
             skip_schema_validation: settings.disable_schema_validation,
         };
         let Prepared { mut record, resources } = self.prepare(chart, &values, revision).await?;
         record.info.first_deployed.clone_from(&current.info.first_deployed);
         record.labels.clone_from(&last.labels);
+        let owner = objects::Owner::of(&record);
+        if !settings.disable_openapi_validation {
+            self.validate(&resources, &owner, method).await?;
+        }
         let old = self.resolve_current(&current).await?;
         if settings.disable_take_ownership {
             let known: HashSet<&ObjectId> = old.iter().map(|resource| &resource.target.id).collect();
             let new: Vec<_> =
                 resources.iter().filter(|resource| !known.contains(&resource.target.id)).cloned().collect();
-            self.check_ownership(&new, &objects::Owner::of(&record), "update").await?;
+            self.check_ownership(&new, &owner, "update").await?;
         }
         self.create(&record, acted, true).await?;
         acted.inventory = Some(inventory_of(&resources, &definitions));
         let mut created = Vec::new();
-        match self.perform_upgrade(&mut record, &resources, &old, &settings, &mut created, acted).await {
+        let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
+        let change = Change { resources: &resources, old: &old, migrates, force: settings.force };
+        match self.perform_upgrade(&mut record, &change, &settings, &mut created, acted).await {
             Ok(()) => {
                 if current.info.status != RecordStatus::Superseded {
                     current.info.status = RecordStatus::Superseded;
@@ -126,8 +145,7 @@ impl Work<'_> {
     async fn perform_upgrade(
         &self,
         record: &mut Release,
-        resources: &[Resource],
-        old: &[Resource],
+        change: &Change<'_>,
         settings: &Upgrade,
         created: &mut Vec<Target>,
         acted: &mut Acted,
@@ -137,8 +155,8 @@ impl Work<'_> {
             let ran = self.run_hooks(record, &Event::PreUpgrade, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("pre-upgrade hooks failed"))?;
         }
-        let mut outcome = objects::Outcome::default();
-        let replaced = self.replace(record, resources, old, &mut outcome).await;
+        let mut outcome = Outcome::default();
+        let replaced = self.replace(record, change, timeout, &mut outcome).await;
         *created = std::mem::take(&mut outcome.created);
         replaced?;
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
@@ -153,13 +171,17 @@ impl Work<'_> {
     pub(super) async fn replace(
         &self,
         record: &Release,
-        resources: &[Resource],
-        old: &[Resource],
-        outcome: &mut objects::Outcome,
+        change: &Change<'_>,
+        timeout: Duration,
+        outcome: &mut Outcome,
     ) -> Result<(), Error> {
+        let &Change { resources, old, migrates, force } = change;
         let owner = objects::Owner::of(record);
-        let applied = objects::apply_all(&self.connection.client, resources, Some(&owner), outcome).await;
-        applied.map_err(Error::Apply)?;
+        let replaces = force;
+        let force = force.then_some(Force { timeout, shutdown: &self.shutdown });
+        let writing = self.writing(method::of_record(record.apply_method), Before::last(old));
+        let writing = Writing { owner: Some(&owner), migrates, replaces, force, ..writing };
+        writing.all(resources, outcome).await.map_err(Error::Apply)?;
         let kept: HashSet<&ObjectId> = resources.iter().map(|resource| &resource.target.id).collect();
         let mut gone = Vec::new();
         for resource in old.iter().filter(|resource| !kept.contains(&resource.target.id)) {
