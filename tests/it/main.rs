@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "the harness is one piece, and serves more than the tests of the day")]
 mod harness;
 
+mod apply_methods;
 mod broken_inputs;
 mod charts;
 mod cluster_room;
@@ -23,4 +24,5 @@ mod rows;
 mod servers;
 mod site;
 mod steady_state;
+mod takeover;
 mod wire;
