@@ -187,6 +187,7 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
         env,
         skip_schema_validation: args.values.skip_schema_validation.skip_schema_validation,
         dependency_notes: false,
+        post_render: None,
     };
     match render::render(&chart, &values, &options) {
         Ok(rendered) => {

@@ -6,6 +6,7 @@ pub mod hook;
 pub mod json;
 pub mod manifest;
 pub mod notice;
+pub mod post_render;
 pub mod quote;
 pub mod random;
 pub mod release;

@@ -15,6 +15,7 @@ use crate::functions::Env;
 use crate::hook::Hook;
 use crate::manifest::{self, Manifest};
 use crate::notice::{Level, Notice};
+use crate::post_render::{self, PostRender};
 use crate::schema;
 use crate::template::{self, Program};
 use crate::value::{List, ListType, Map, MapType, Str, Value};
@@ -36,6 +37,8 @@ pub struct Options<'a> {
     pub skip_schema_validation: bool,
     /// The notes of dependencies are kept beside those of the chart.
     pub dependency_notes: bool,
+    /// Changes the rendered documents before they are sorted.
+    pub post_render: Option<PostRender<'a>>,
 }
 
 /// A file of a `crds/` folder.
@@ -94,6 +97,8 @@ pub enum Error {
     #[error("{0}")]
     Template(#[source] template::Error),
     #[error("{0}")]
+    PostRender(#[source] post_render::Error),
+    #[error("{0}")]
     Manifest(#[source] manifest::Error),
 }
 
@@ -109,7 +114,7 @@ pub struct Failure {
 impl Failure {
     /// Says whether Helm has a release to show at this point, and so hints at `--debug`.
     pub fn has_release(&self) -> bool {
-        matches!(self.error, Error::KubeVersion { .. } | Error::Template(_) | Error::Manifest(_))
+        matches!(self.error, Error::KubeVersion { .. } | Error::Template(_) | Error::PostRender(_) | Error::Manifest(_))
     }
 }
 
@@ -152,6 +157,9 @@ fn render_noting(
     }
     *files = execute(&node, &values, options).map_err(Error::Template)?;
     let notes = take_notes(files, chart.name(), options.dependency_notes);
+    if let Some(post) = options.post_render {
+        *files = post_render::run(files, post, notices).map_err(Error::PostRender)?;
+    }
     let (hooks, manifests) = manifest::sort_files(files, notices).map_err(Error::Manifest)?;
     let mut crds = Vec::new();
     collect_crds(&node, node.name(), &mut crds);

@@ -167,6 +167,7 @@ fn ours(values: &str) -> (String, String) {
         },
         skip_schema_validation: false,
         dependency_notes: false,
+        post_render: None,
     };
     let values = chart_values::load(values.as_bytes()).unwrap();
     let rendered = render(&chart, &values, &options).unwrap_or_else(|failure| panic!("{}", failure.error));

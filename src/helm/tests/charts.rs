@@ -182,6 +182,7 @@ fn run(case: &Case, flags: &Flags, folder: &Path, charts: &mut Charts) -> Result
         },
         skip_schema_validation: flags.skip_schema_validation,
         dependency_notes: false,
+        post_render: None,
     };
     match render(&chart, &values, &options) {
         Ok(rendered) => Ok(print(&rendered, flags)),

@@ -83,6 +83,7 @@ fn render(vector: &Vector, files: &[BufferedFile]) -> Result<Vec<u8>, String> {
         },
         skip_schema_validation: false,
         dependency_notes: false,
+        post_render: None,
     };
     let rendered = render::render(&chart, &serde_json::Map::new(), &options).map_err(|e| e.error.to_string())?;
     let text = rendered.manifests[0].text.strip_prefix("o:").unwrap().trim();

@@ -55,6 +55,9 @@ impl Emit for Value {
 enum Way {
     /// Through JSON and back, then go-yaml v2: `toYaml`.
     Json,
+    /// As `Json`, then read and written again by go-yaml v3, which keeps the style of each text and folds no line: what
+    /// has been through kustomize and Helm.
+    Restyled,
     /// go-yaml v2 with keys in byte order: the digest of values.
     Digest,
     /// go-yaml v3: `toYamlPretty`.
@@ -70,6 +73,12 @@ pub fn emit<T: Emit + ?Sized>(tree: &T, pad: usize, out: &mut Vec<u8>) -> Result
 /// Appends what `toYamlPretty` gives: lists within maps are indented, long lines stay whole.
 pub fn emit_pretty<T: Emit + ?Sized>(tree: &T, out: &mut Vec<u8>) -> Result {
     without_last_break(out, 0, |out| document(tree, Way::Pretty, 0, out))
+}
+
+/// Appends what a post-rendered tree is recorded as, with its last line break: `toYaml`'s text with long lines whole.
+pub fn emit_restyled<T: Emit + ?Sized>(tree: &T, out: &mut Vec<u8>) -> Result {
+    let start = out.len();
+    document(tree, Way::Restyled, 0, out).inspect_err(|_| out.truncate(start))
 }
 
 /// The text over which Flux takes the digest of a release's values: keys in byte order, all numbers as floats; empty for
@@ -150,13 +159,17 @@ impl Emitter<'_> {
         if self.way == Way::Pretty { Dialect::V3 } else { Dialect::V2 }
     }
 
+    fn through_json(&self) -> bool {
+        matches!(self.way, Way::Json | Way::Restyled)
+    }
+
     /// Whether tabs may stand in literal blocks.
     pub(super) fn tabs_in_blocks(&self) -> bool {
         self.way == Way::Pretty
     }
 
     pub(super) fn width(&self) -> usize {
-        if self.way == Way::Pretty { usize::MAX } else { WIDTH }
+        if matches!(self.way, Way::Pretty | Way::Restyled) { usize::MAX } else { WIDTH }
     }
 
     /// Writes null.
@@ -192,9 +205,11 @@ impl Emitter<'_> {
     /// Writes a float; what JSON cannot hold is an error where data goes through JSON.
     pub fn float(&mut self, n: f64) -> Result {
         let text = match self.way {
-            Way::Json if n.is_nan() => return Err(Error::Number("NaN")),
-            Way::Json if n.is_infinite() => return Err(Error::Number(if n > 0.0 { "+Inf" } else { "-Inf" })),
-            Way::Json => whole_in_json(n).unwrap_or_else(|| float_text_general(n)),
+            Way::Json | Way::Restyled if n.is_nan() => return Err(Error::Number("NaN")),
+            Way::Json | Way::Restyled if n.is_infinite() => {
+                return Err(Error::Number(if n > 0.0 { "+Inf" } else { "-Inf" }));
+            }
+            Way::Json | Way::Restyled => whole_in_json(n).unwrap_or_else(|| float_text_general(n)),
             Way::Digest => whole(n).unwrap_or_else(|| yaml_float(n)),
             Way::Pretty => yaml_float(n),
         };
@@ -213,7 +228,7 @@ impl Emitter<'_> {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => Cow::Owned(replace_invalid(text.to_vec())),
         };
-        let text = if self.way == Way::Json { through_json(text)? } else { text };
+        let text = if self.through_json() { through_json(text)? } else { text };
         let wish = style::wish(text.as_bytes(), self.dialect());
         self.scalar(&text, wish);
         Ok(())
@@ -298,7 +313,7 @@ impl Emitter<'_> {
             Ok(key) => Cow::Borrowed(key),
             Err(_) => Cow::Owned(replace_invalid(key.to_vec())),
         };
-        let key = if self.way == Way::Json { key_through_json(key)? } else { key };
+        let key = if self.through_json() { key_through_json(key)? } else { key };
         let wish = style::wish(key.as_bytes(), self.dialect());
         if key.len() <= MAX_SIMPLE_KEY && !style::is_multiline(key.as_bytes()) {
             self.place = Place::Key;

@@ -25,7 +25,7 @@ mod tests;
 use serde_json::Value;
 
 pub use budget::MAX_ALIASED_BYTES;
-pub use emit::{Emit, Emitter, MAX_EMITTED, digest_text, emit, emit_pretty};
+pub use emit::{Emit, Emitter, MAX_EMITTED, digest_text, emit, emit_pretty, emit_restyled};
 pub use error::Error;
 pub use manifests::{Manifest, manifests};
 use parser::Parser;

@@ -90,6 +90,7 @@ fn render_files(files: &[(&str, &[u8])], values: &Map<String, Value>) -> String 
         },
         skip_schema_validation: false,
         dependency_notes: false,
+        post_render: None,
     };
     outcome(render(&chart, values, &options).map_err(|failure| failure.error.to_string()))
 }

@@ -97,6 +97,7 @@ impl Case {
             },
             skip_schema_validation: false,
             dependency_notes: false,
+            post_render: None,
         };
         render(chart, values, &options).map_err(|failure| format!("{}: {}", self.id, failure.error).into())
     }
