@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use super::{
     apply::Target,
     explain,
+    expressions::HealthChecks,
     follow::{Collection, Happening, follow, is_refusal},
     object::{self, ObjectId},
     request::message_of,
     status::{self, Health, JobRule, Status},
+    status_legacy,
 };
 
 /// Happenings that may pile up before the watches have to wait.
@@ -40,6 +43,8 @@ pub struct WaitTarget {
 pub enum Ready {
     /// Every object is Current; Jobs as the rule says; paused Deployments are left out.
     Objects(JobRule),
+    /// Every object is ready as Helm once told it; Jobs as the rule says.
+    Legacy(JobRule),
     /// Jobs and Pods have ended well; nothing else counts.
     Hooks,
 }
@@ -51,6 +56,8 @@ pub struct WaitOptions {
     pub ready: Ready,
     /// How long.
     pub timeout: Duration,
+    /// Checks of custom resources, which come before all other rules.
+    pub checks: Arc<HealthChecks>,
     /// Give up at the first object that failed, while others are still on their way.
     pub fail_fast: bool,
     /// A label selector that all the objects carry, so that one watch serves all objects of a kind and namespace.
@@ -120,7 +127,7 @@ pub async fn ready(
     options: &WaitOptions,
     cancel: &CancellationToken,
 ) -> Result<(), WaitError> {
-    let mut board = Board::new(targets, options.ready);
+    let mut board = Board::new(targets, options.ready, options.checks.clone());
     let deadline = tokio::time::Instant::now() + options.timeout;
     if board.is_done(options.fail_fast) {
         return board.outcome(client, false).await;
@@ -216,7 +223,7 @@ fn still_there(ids: impl Iterator<Item = ObjectId>) -> Vec<Unready> {
 /// Objects that one watch serves.
 #[derive(Clone, Debug)]
 struct Group {
-    ids: std::sync::Arc<[ObjectId]>,
+    ids: Arc<[ObjectId]>,
     collection: Collection,
     from: Option<String>,
 }
@@ -258,13 +265,14 @@ fn watch_groups(client: &Client, groups: Vec<Group>, sender: &Reports) -> JoinSe
 /// What is known of the objects while they are waited for.
 struct Board {
     rule: Ready,
+    checks: Arc<HealthChecks>,
     targets: Vec<WaitTarget>,
     states: HashMap<ObjectId, (Option<Value>, Health)>,
 }
 
 impl Board {
-    fn new(targets: Vec<WaitTarget>, rule: Ready) -> Self {
-        let mut board = Self { rule, targets: Vec::new(), states: HashMap::new() };
+    fn new(targets: Vec<WaitTarget>, rule: Ready, checks: Arc<HealthChecks>) -> Self {
+        let mut board = Self { rule, checks, targets: Vec::new(), states: HashMap::new() };
         for wait in &targets {
             let health = match &wait.known {
                 Some(tree) => board.judge(tree),
@@ -279,13 +287,17 @@ impl Board {
     }
 
     fn judge(&self, tree: &Value) -> Health {
+        if let Some(health) = self.checks.health(tree) {
+            return health;
+        }
         let now = Timestamp::now();
         match self.rule {
             Ready::Hooks => status::compute_hook(tree, now),
-            Ready::Objects(_) if status::is_paused_deployment(tree) => {
+            Ready::Objects(_) | Ready::Legacy(_) if status::is_paused_deployment(tree) => {
                 Health { status: Status::Current, reason: String::new(), message: "Deployment is paused".to_owned() }
             }
             Ready::Objects(jobs) => status::compute(tree, jobs, now),
+            Ready::Legacy(jobs) => status_legacy::compute(tree, jobs),
         }
     }
 

@@ -32,7 +32,8 @@ fn job(ttl: Value, conditions: Value) -> Value {
 #[test]
 fn what_is_ready_as_written_needs_no_watch() {
     let config = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
-    let board = Board::new(vec![target("ConfigMap", "c", Some(config))], Ready::Objects(JobRule::Completed));
+    let board =
+        Board::new(vec![target("ConfigMap", "c", Some(config))], Ready::Objects(JobRule::Completed), Arc::default());
     assert!(board.is_done(false));
     assert!(board.groups("a=b").is_empty());
 }
@@ -42,7 +43,7 @@ fn objects_of_a_kind_share_a_watch_from_the_oldest_write() {
     let mut first = pod("a", "Pending");
     first["metadata"]["resourceVersion"] = json!("10");
     let targets = vec![target("Pod", "a", Some(first)), target("Pod", "b", Some(pod("b", "Pending")))];
-    let board = Board::new(targets, Ready::Objects(JobRule::Completed));
+    let board = Board::new(targets, Ready::Objects(JobRule::Completed), Arc::default());
     let groups = board.groups("a=b");
     assert_eq!(groups.len(), 1);
     assert_eq!((groups[0].collection.labels.as_str(), groups[0].from.as_deref()), ("a=b", Some("9")));
@@ -51,7 +52,7 @@ fn objects_of_a_kind_share_a_watch_from_the_oldest_write() {
 
 #[test]
 fn one_object_is_watched_by_its_name() {
-    let board = Board::new(vec![target("Pod", "a", None)], Ready::Objects(JobRule::Completed));
+    let board = Board::new(vec![target("Pod", "a", None)], Ready::Objects(JobRule::Completed), Arc::default());
     let groups = board.groups("a=b");
     assert_eq!((groups[0].collection.fields.as_str(), groups[0].from.as_deref()), ("metadata.name=a", None));
 }
@@ -61,7 +62,7 @@ fn a_failure_ends_the_wait_at_once_only_with_fail_fast() {
     let crash = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {"phase": "Running",
         "containerStatuses": [{"name": "c", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}});
     let targets = vec![target("Pod", "a", Some(crash)), target("Pod", "b", Some(pod("b", "Pending")))];
-    let board = Board::new(targets, Ready::Objects(JobRule::Completed));
+    let board = Board::new(targets, Ready::Objects(JobRule::Completed), Arc::default());
     assert!(board.is_done(true));
     assert!(!board.is_done(false));
 }
@@ -69,8 +70,11 @@ fn a_failure_ends_the_wait_at_once_only_with_fail_fast() {
 #[test]
 fn a_job_that_vanishes_is_done_only_if_it_has_a_time_to_live() {
     for (ttl, expected) in [(json!(0), Status::Current), (json!(null), Status::NotFound)] {
-        let mut board =
-            Board::new(vec![target("Job", "j", Some(job(ttl, json!([]))))], Ready::Objects(JobRule::Completed));
+        let mut board = Board::new(
+            vec![target("Job", "j", Some(job(ttl, json!([]))))],
+            Ready::Objects(JobRule::Completed),
+            Arc::default(),
+        );
         let group = board.groups("").remove(0);
         board.take(&group, Happening::Listed(Vec::new()));
         assert_eq!(board.count(expected), 1);
@@ -81,7 +85,8 @@ fn a_job_that_vanishes_is_done_only_if_it_has_a_time_to_live() {
 fn a_paused_deployment_is_not_waited_for() {
     let paused =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"paused": true}});
-    let board = Board::new(vec![target("Deployment", "d", Some(paused))], Ready::Objects(JobRule::Completed));
+    let board =
+        Board::new(vec![target("Deployment", "d", Some(paused))], Ready::Objects(JobRule::Completed), Arc::default());
     assert!(board.is_done(false));
 }
 

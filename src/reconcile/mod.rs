@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod environment;
+pub mod expressions;
 mod merge;
 pub mod release;
 pub mod shell;

@@ -1,6 +1,6 @@
 //! What is done to a cluster, on a control plane: applies, waits, Helm's records, events.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bowline::cluster::{
     apply::{self, ApplyOptions, Change, Deletion, Propagation, Target},
@@ -63,7 +63,8 @@ impl Room {
             let (target, applied) = self.apply(object).await.expect("applied");
             targets.push(WaitTarget { target, known: Some(applied.object) });
         }
-        let options = WaitOptions { ready, timeout, fail_fast: true, labels: "room=x".to_owned() };
+        let options =
+            WaitOptions { ready, timeout, checks: Arc::default(), fail_fast: true, labels: "room=x".to_owned() };
         wait::ready(&self.client, targets, &options, &CancellationToken::new()).await
     }
 }

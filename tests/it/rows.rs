@@ -12,6 +12,7 @@ mod fields;
 mod history;
 mod lists;
 mod messages;
+mod post_render;
 mod report;
 mod schema;
 mod sources;
@@ -113,6 +114,8 @@ fn family(group: &str) -> Option<Family> {
         "digest" | "encode" => config::digest,
         "digest-verify" => config::digest_verify,
         "message" => messages::message,
+        "post-render" => post_render::post_render,
+        "wait-strategy" => post_render::wait_strategy,
         "validation" => schema::validation,
         _ => return None,
     })

@@ -246,6 +246,7 @@ impl Pass<'_> {
         let options = WaitOptions {
             ready: Ready::Objects(JobRule::Started),
             timeout: STAGE_TIMEOUT,
+            checks: Arc::default(),
             fail_fast: false,
             labels: String::new(),
         };

@@ -1,6 +1,6 @@
 //! Health of what was applied: `spec.wait` and `spec.healthChecks`.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use super::{
     Done, Ending, Environments, Pass, Work, is_change,
@@ -11,6 +11,7 @@ use crate::{
     cluster::{
         apply::{Change, Target},
         events::Severity,
+        expressions::HealthChecks,
         inventory::parse_id,
         object::{ObjectId, split_api_version},
         status::JobRule,
@@ -101,6 +102,8 @@ impl Environments {
         let options = WaitOptions {
             ready: Ready::Objects(JobRule::Completed),
             timeout: work.times.timeout,
+            // The spec was checked when the run began.
+            checks: HealthChecks::of(&object.spec.health_check_exprs).map(Arc::new).unwrap_or_default(),
             fail_fast: true,
             labels,
         };

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::{Environments, supported};
 use crate::{
     api::{Artifact, Kustomization, conditions, kustomization::KustomizationSourceKind, reasons},
-    cluster::object::ObjectId,
+    cluster::{expressions::HealthChecks, object::ObjectId},
+    reconcile::expressions,
+    telemetry::chain,
 };
 
 /// What keeps a run from beginning. What is applied stays as it is.
@@ -29,6 +31,12 @@ pub enum Blocked {
 }
 
 impl Blocked {
+    /// An expression of the spec that cannot be used.
+    fn invalid_expression(error: &(dyn std::error::Error + 'static)) -> Self {
+        let message = format!("Reconciliation failed terminally due to configuration error: {}", chain(error));
+        Self::Stalled { reason: reasons::INVALID_CEL_EXPRESSION, message }
+    }
+
     /// A field or file that is not acted on.
     pub fn unsupported(what: &str) -> Self {
         Self::Stalled {
@@ -50,6 +58,7 @@ impl Environments {
         if let Some(field) = supported::unsupported(object) {
             return Err(Blocked::unsupported(field));
         }
+        HealthChecks::of(&object.spec.health_check_exprs).map_err(|error| Blocked::invalid_expression(&error))?;
         let artifact = self.artifact(object)?;
         self.dependencies(object, &artifact)?;
         Ok(artifact)
@@ -79,17 +88,30 @@ impl Environments {
     }
 
     /// Checks dependencies as Flux does: there, up to date, ready, and of the same revision where the source is the
-    /// same.
+    /// same. An expression takes the place of all but the first.
     fn dependencies(&self, object: &Kustomization, artifact: &Artifact) -> Result<(), Blocked> {
         let own = object.metadata.namespace.as_deref().unwrap_or_default();
         for reference in &object.spec.depends_on {
             let namespace = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(own);
             let found = self.watched.find(namespace, &reference.name);
+            let expression = reference.ready_expr.as_deref().filter(|expression| !expression.is_empty());
             let problem = match &found {
                 None => Some(format!(
                     "not found: kustomizations.kustomize.toolkit.fluxcd.io \"{}\" not found",
                     reference.name
                 )),
+                Some(dependency) if expression.is_some() => {
+                    match expressions::is_ready(expression.unwrap_or_default(), &reference.name, object, &**dependency)
+                    {
+                        Ok(true) => None,
+                        Ok(false) => Some("is not ready according to readyExpr eval".to_owned()),
+                        Err(error) if error.is_final() => return Err(Blocked::invalid_expression(&error)),
+                        Err(error) => {
+                            let (reason, message) = (reasons::DEPENDENCY_NOT_READY, chain(&error));
+                            return Err(Blocked::Until { reason, message });
+                        }
+                    }
+                }
                 Some(dependency) if !is_ready(dependency) => Some("is not ready".to_owned()),
                 Some(dependency) if is_behind(dependency, object, artifact) => {
                     Some("revision is not up to date".to_owned())

@@ -18,8 +18,6 @@ pub fn unsupported(object: &Kustomization) -> Option<&'static str> {
         ("spec.nameSuffix", spec.name_suffix.is_some()),
         ("spec.buildMetadata", !spec.build_metadata.is_empty()),
         ("spec.ignore", !spec.ignore.is_empty()),
-        ("spec.healthCheckExprs", !spec.health_check_exprs.is_empty()),
-        ("spec.dependsOn[].readyExpr", spec.depends_on.iter().any(|one| one.ready_expr.is_some())),
     ];
     fields.into_iter().find_map(|(field, is_set)| is_set.then_some(field))
 }
@@ -46,7 +44,6 @@ mod tests {
             (json!({"images": [{"name": "x"}]}), Some("spec.images")),
             (json!({"components": ["x"]}), Some("spec.components")),
             (json!({"namePrefix": "x-"}), Some("spec.namePrefix")),
-            (json!({"dependsOn": [{"name": "x", "readyExpr": "true"}]}), Some("spec.dependsOn[].readyExpr")),
         ];
         for (spec, expected) in rows {
             let mut full =

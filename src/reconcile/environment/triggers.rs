@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::observe::{is_ready, source_namespace};
 use crate::{
-    api::{GitRepository, Kustomization, kustomization::KustomizationSourceKind},
+    api::{GitRepository, Kustomization, conditions, kustomization::KustomizationSourceKind, reasons},
     cluster::watch::Owner,
     reconcile::watched::{Change, Watched},
 };
@@ -52,28 +52,33 @@ pub fn on_source_change(watched: &Watched<Kustomization>, changes: &SourceChange
     }
 }
 
-/// Starts the Kustomizations that wait for one that has become ready, or has applied another revision.
+/// Starts the Kustomizations that wait for one that has become ready, or has applied another revision, and those that wait
+/// and tell from its fields whether it is ready.
 pub fn on_dependency_change(watched: &Watched<Kustomization>, change: &Change<Kustomization>) {
     let standing = |one: &Option<Arc<Kustomization>>| {
         let one = one.as_ref()?;
         let revision = one.status.as_ref().and_then(|status| status.last_applied_revision.clone());
         Some((is_ready(one), revision))
     };
-    if standing(&change.before) == standing(&change.after) {
-        return;
-    }
-    let Some(dependency) = change.after.as_ref().filter(|after| is_ready(after)) else { return };
+    let Some(dependency) = change.after.as_ref() else { return };
+    let becomes_ready = is_ready(dependency) && standing(&change.before) != standing(&change.after);
     let (namespace, name) = (dependency.metadata.namespace.as_deref(), dependency.metadata.name.as_deref());
     for object in watched.all() {
         let own = object.metadata.namespace.as_deref();
         let waits = object.spec.depends_on.iter().any(|reference| {
             let of = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty()).or(own);
-            Some(reference.name.as_str()) == name && of == namespace
+            let asks = becomes_ready || (reference.ready_expr.is_some() && waits_for_dependency(&object));
+            asks && Some(reference.name.as_str()) == name && of == namespace
         });
         if waits {
             watched.trigger(ObjectRef::from_obj(object.as_ref()));
         }
     }
+}
+
+fn waits_for_dependency(object: &Kustomization) -> bool {
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::has_reason(conditions, conditions::READY, reasons::DEPENDENCY_NOT_READY)
 }
 
 /// Starts the Kustomizations whose objects drift, until the process ends.

@@ -14,6 +14,7 @@ pub mod memory;
 pub mod method;
 pub mod observe;
 pub mod obstacle;
+pub mod post_render;
 pub mod record;
 pub mod report;
 mod supported;
@@ -49,6 +50,7 @@ use crate::{
     cluster::{
         connection::{Connection, Connections},
         events::{EventRecorder, Involved, Note, Severity},
+        expressions::HealthChecks,
         storage::ReleaseStorage,
     },
     telemetry::chain,
@@ -215,6 +217,7 @@ impl Releases {
         let object = run.object.clone();
         supported::check(&object)?;
         self.warn_of_fields(run, &object);
+        HealthChecks::of(&object.spec.health_check_exprs).map_err(|error| Obstacle::invalid_expression(&error))?;
         if self.chart_object(run).await? {
             return Ok(Next::Unsaid(CHART_WITHIN));
         }
@@ -230,8 +233,8 @@ impl Releases {
             chart_name: source.chart_name.clone(),
             chart_version: source.chart_version.clone(),
             config_digest: composed.digest.clone(),
-            post_renderers_digest: None,
-            common_metadata_digest: None,
+            post_renderers_digest: post_render::post_renderers_digest(&object.spec.post_renderers),
+            common_metadata_digest: post_render::common_metadata_digest(object.spec.common_metadata.as_ref()),
         };
         self.memory.remember(&run.key(), |known| known.is_blocked = false);
         report_on(&object, &mut run.status).unmark(conditions::FETCH_FAILED);

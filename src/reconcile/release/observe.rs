@@ -23,6 +23,7 @@ use crate::{
         reasons,
     },
     cluster::storage::ReleaseStorage,
+    reconcile::expressions,
     telemetry::chain,
 };
 
@@ -48,7 +49,8 @@ impl Releases {
         for dependency in &object.spec.depends_on {
             let namespace = dependency.namespace.as_deref().unwrap_or(own);
             let name = &dependency.name;
-            check_dependency(namespace, name, self.watched.find(namespace, name).as_deref())?;
+            let expression = dependency.ready_expr.as_deref();
+            check_dependency(namespace, name, expression, object, self.watched.find(namespace, name).as_deref())?;
         }
         Ok(())
     }
@@ -224,16 +226,30 @@ pub fn is_ready(object: &HelmRelease) -> bool {
     })
 }
 
-/// Checks that what a release depends on is there and ready.
-pub fn check_dependency(namespace: &str, name: &str, found: Option<&HelmRelease>) -> Result<(), Obstacle> {
-    let message = match found {
-        None => format!(
+/// Checks that what a release depends on is there and ready; an expression takes the place of the built-in check.
+pub fn check_dependency(
+    namespace: &str,
+    name: &str,
+    expression: Option<&str>,
+    own: &HelmRelease,
+    found: Option<&HelmRelease>,
+) -> Result<(), Obstacle> {
+    let not_ready = |message: String| Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
+    let Some(found) = found else {
+        return not_ready(format!(
             "unable to get '{namespace}/{name}' dependency: helmreleases.helm.toolkit.fluxcd.io \"{name}\" not found"
-        ),
-        Some(found) if !is_ready(found) => format!("dependency '{namespace}/{name}' is not ready"),
-        Some(_) => return Ok(()),
+        ));
     };
-    Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message))
+    match expression.filter(|expression| !expression.is_empty()) {
+        Some(expression) => match expressions::is_ready(expression, name, own, found) {
+            Ok(true) => Ok(()),
+            Ok(false) => not_ready(format!("dependency '{namespace}/{name}' is not ready according to readyExpr eval")),
+            Err(error) if error.is_final() => Err(Obstacle::invalid_expression(&error)),
+            Err(error) => not_ready(chain(&error)),
+        },
+        None if !is_ready(found) => not_ready(format!("dependency '{namespace}/{name}' is not ready")),
+        None => Ok(()),
+    }
 }
 
 /// Returns a HelmChart's artifact, or why it cannot be used.

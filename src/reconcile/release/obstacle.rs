@@ -1,7 +1,7 @@
 //! What keeps a release from being acted on, and what the status and the next run make of it.
 
 use super::decide::StateError;
-use crate::api::reasons;
+use crate::{api::reasons, telemetry::chain};
 
 /// How a run ends that met an obstacle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,12 @@ impl Obstacle {
     /// Tells whether it is about what comes before the release's state is looked at.
     pub fn is_prerequisite(&self) -> bool {
         [reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR].contains(&self.reason)
+    }
+
+    /// An expression of the spec that cannot be used.
+    pub fn invalid_expression(error: &(dyn std::error::Error + 'static)) -> Self {
+        let message = format!("Reconciliation failed terminally due to configuration error: {}", chain(error));
+        Self::terminal(reasons::INVALID_CEL_EXPRESSION, message)
     }
 
     /// A field that this version does not act on and that decides where, as whom or what is applied.

@@ -12,7 +12,6 @@ pub fn check(object: &HelmRelease) -> Result<(), Obstacle> {
     let fields = [
         ("spec.kubeConfig", spec.kube_config.is_some()),
         ("spec.serviceAccountName", spec.service_account_name.is_some()),
-        ("spec.postRenderers", !spec.post_renderers.is_empty()),
         ("spec.chart.spec.verify", spec.chart.as_ref().is_some_and(|chart| chart.spec.verify.is_some())),
     ];
     match fields.iter().find(|(_, is_set)| *is_set) {
@@ -25,11 +24,8 @@ pub fn check(object: &HelmRelease) -> Result<(), Obstacle> {
 pub fn without_effect(object: &HelmRelease) -> Vec<&'static str> {
     let spec = &object.spec;
     let drift = spec.drift_detection.as_ref().and_then(|drift| drift.mode.as_ref());
-    let fields = [
-        ("spec.healthCheckExprs", !spec.health_check_exprs.is_empty()),
-        ("spec.driftDetection", matches!(drift, Some(DriftDetectionMode::Enabled | DriftDetectionMode::Warn))),
-        ("spec.dependsOn[].readyExpr", spec.depends_on.iter().any(|dependency| dependency.ready_expr.is_some())),
-    ];
+    let fields =
+        [("spec.driftDetection", matches!(drift, Some(DriftDetectionMode::Enabled | DriftDetectionMode::Warn)))];
     fields.into_iter().filter_map(|(field, is_set)| is_set.then_some(field)).collect()
 }
 
@@ -53,7 +49,6 @@ mod tests {
         for (spec, field) in [
             (json!({ "kubeConfig": { "secretRef": { "name": "k" } } }), "spec.kubeConfig"),
             (json!({ "serviceAccountName": "sa" }), "spec.serviceAccountName"),
-            (json!({ "postRenderers": [{ "kustomize": {} }] }), "spec.postRenderers"),
         ] {
             let obstacle = check(&object(spec)).unwrap_err();
             assert_eq!((obstacle.reason, obstacle.class), (reasons::UNSUPPORTED_FIELD, Class::Terminal));

@@ -9,6 +9,7 @@ use crate::{
         HelmRelease, HelmReleaseStatus, Snapshot,
         helm_release::{
             ActionStrategyName, ChartNameChangeStrategy, DriftDetectionMode, ReleaseAction, RemediationStrategy,
+            WaitStrategyName,
         },
     },
     source::archive,
@@ -71,6 +72,26 @@ pub fn timeout(object: &HelmRelease, of: ActionKind) -> Duration {
         ActionKind::Other => None,
     };
     own.or_else(|| spec.timeout.clone()).map_or(DEFAULT_TIMEOUT, |timeout| timeout.get_or(DEFAULT_TIMEOUT))
+}
+
+/// How an action waits for what it applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitStrategy {
+    /// Hooks alone are waited for.
+    HooksOnly,
+    /// By kstatus.
+    Poller,
+    /// By Helm's own rules of old.
+    Legacy,
+}
+
+/// Returns how an action waits.
+pub fn wait_strategy(object: &HelmRelease, disable_wait: bool) -> WaitStrategy {
+    match object.spec.wait_strategy.as_ref().map(|strategy| &strategy.name) {
+        _ if disable_wait => WaitStrategy::HooksOnly,
+        Some(WaitStrategyName::Legacy) => WaitStrategy::Legacy,
+        Some(WaitStrategyName::Poller | WaitStrategyName::Unknown(_)) | None => WaitStrategy::Poller,
+    }
 }
 
 /// The actions that have a time limit of their own.

@@ -8,6 +8,7 @@ use crate::{
         HelmChart, HelmRelease, conditions,
         helm_release::ChartReferenceKind,
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+        reasons,
     },
     reconcile::watched::{Change, Watched},
 };
@@ -61,17 +62,26 @@ fn standing(chart: Option<&HelmChart>) -> Option<Standing> {
     ))
 }
 
-/// Starts the releases that depend on one that has become ready.
+/// Starts the releases that depend on one that has become ready, and those that tell from its fields whether it is.
 pub fn on_dependency_change(releases: &Watched<HelmRelease>, change: &Change<HelmRelease>) {
-    let was_ready = change.before.as_ref().is_some_and(|before| is_ready(before));
-    let Some(dependency) = change.after.as_ref().filter(|after| is_ready(after) && !was_ready) else { return };
+    let Some(dependency) = change.after.as_ref() else { return };
+    let becomes_ready = is_ready(dependency) && !change.before.as_ref().is_some_and(|before| is_ready(before));
     let (namespace, name) = (dependency.namespace().unwrap_or_default(), dependency.name_any());
     for release in releases.all() {
         let depends = release.spec.depends_on.iter().any(|on| {
-            on.name == name && on.namespace.clone().or_else(|| release.namespace()).as_deref() == Some(&namespace)
+            (becomes_ready || on.ready_expr.is_some())
+                && on.name == name
+                && on.namespace.clone().or_else(|| release.namespace()).as_deref() == Some(&namespace)
         });
-        if depends {
+        // One whose dependencies are met has nothing to look at again.
+        let waits = becomes_ready || waits_for_dependency(&release);
+        if depends && waits {
             releases.trigger(ObjectRef::from_obj(release.as_ref()));
         }
     }
+}
+
+fn waits_for_dependency(release: &HelmRelease) -> bool {
+    let conditions = release.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::has_reason(conditions, conditions::READY, reasons::DEPENDENCY_NOT_READY)
 }

@@ -6,11 +6,11 @@ use bowline::{
     api::{Duration as Given, HelmRelease},
     cluster::apply::ApplyMethod,
     reconcile::release::{
-        method,
+        method, post_render,
         target::{self, ActionKind},
     },
 };
-use helm::release::ApplyMethod as Recorded;
+use helm::{post_render::Strategy, release::ApplyMethod as Recorded};
 use serde_json::{Map, Value, json};
 
 use super::fields::{Fields, check, object, same};
@@ -42,7 +42,7 @@ struct Asked {
     method: ApplyMethod,
 }
 
-fn asked(input: &mut Fields) -> Result<Asked, String> {
+fn asked(input: &mut Fields, is_about_method: bool) -> Result<Asked, String> {
     let action: String = input.get("action")?.unwrap_or_else(|| "install".to_owned());
     // The defaults of Helm 3 are asked for by the fields themselves: there is no gate that could change these.
     let gate: Option<String> = input.given("gate")?;
@@ -53,10 +53,12 @@ fn asked(input: &mut Fields) -> Result<Asked, String> {
         }
     }
     let explicit = settings.contains_key("serverSideApply");
-    check(gate.is_none() || explicit || action != "install", || format!("gate {gate:?} decides"))?;
+    check(gate.is_none() || explicit || action != "install" || !is_about_method, || format!("gate {gate:?} decides"))?;
     let mut spec: Value = input.given("spec")?.unwrap_or_else(|| json!({}));
-    if let Some(timeout) = input.given::<Value>("spec.timeout")? {
-        spec["timeout"] = timeout;
+    for (key, field) in [("spec.timeout", "timeout"), ("postRenderStrategy", "postRenderStrategy")] {
+        if let Some(value) = input.given::<Value>(key)? {
+            spec[field] = value;
+        }
     }
     if !settings.is_empty() {
         spec[action.as_str()] = Value::Object(settings);
@@ -73,7 +75,13 @@ fn asked(input: &mut Fields) -> Result<Asked, String> {
 }
 
 pub fn apply_method(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
-    let Asked { object, action, method } = asked(input)?;
+    let Asked { object, action, method } = asked(input, !expect.has("strategy"))?;
+    let strategy = match post_render::strategy(&object) {
+        Strategy::Combined => "combined",
+        Strategy::Separate => "separate",
+        Strategy::NoHooks => "nohooks",
+    };
+    expect.holds("strategy", &strategy.to_owned())?;
     let spec = &object.spec;
     let server_side = method == ApplyMethod::ServerSide;
     expect.holds("server_side", &server_side)?;

@@ -6,34 +6,16 @@ use super::{Owner, Row};
 
 const DRIFT: &str = "comes with drift detection";
 const OCI: &str = "comes with chartRef to an OCIRepository";
-const RENDER: &str = "comes with spec.postRenderers";
 const IDENTITY: &str = "comes with spec.kubeConfig";
-const CEL: &str = "comes with CEL expressions";
 const KUSTOMIZATION: &str = "is of the Kustomization controller: its own tests";
 const SOURCES: &str = "is of the source controllers: their own tests";
 const IMAGES: &str = "comes with the image controllers";
 
 /// Groups as a whole.
-const GROUPS: &[(&str, &str)] = &[
-    ("drift-diff", DRIFT),
-    ("drift-report", DRIFT),
-    ("wait-strategy", "comes with spec.waitStrategy"),
-    ("kubeconfig", IDENTITY),
-    ("post-render", RENDER),
-];
+const GROUPS: &[(&str, &str)] = &[("drift-diff", DRIFT), ("drift-report", DRIFT), ("kubeconfig", IDENTITY)];
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
-    ("apply-method/post render strategy None", RENDER),
-    ("apply-method/post render strategy separate", RENDER),
-    ("apply-method/post render strategy nohooks", RENDER),
-    ("apply-method/post render strategy under old defaults", RENDER),
-    ("scenario/post renderers added", RENDER),
-    ("scenario/post renderers added together with a values change", RENDER),
-    ("scenario/post renderers changed", RENDER),
-    ("scenario/common metadata added", RENDER),
-    ("scenario/common metadata added together with a values change", RENDER),
-    ("scenario/common metadata differ but generation observed", RENDER),
     ("controller/OCI digest becomes build metadata", OCI),
     ("controller/OCI tag with underscore matches plus in chart version", OCI),
     ("controller/leading v in OCI tag is ignored", OCI),
@@ -41,8 +23,6 @@ const ROWS: &[(&str, &str)] = &[
     ("controller/digest metadata with mismatching tag", OCI),
     ("controller/digest metadata with digest only", OCI),
     ("controller/digest metadata with a chart version that is not semver", OCI),
-    ("controller/broken health check expression", CEL),
-    ("controller/broken readyExpr", CEL),
     (
         "controller/a new event during the health wait cancels it (opt-in)",
         "comes with the end of a wait by a new revision",
@@ -55,9 +35,6 @@ const ROWS: &[(&str, &str)] = &[
     ("source-ready/OCIRepository new generation while Ready=True", OCI),
     ("source-ready/OCIRepository new generation while Ready=False", OCI),
     ("source-ready/OCIRepository stalled", OCI),
-    ("dependencies/readyExpr true replaces the built-in check", CEL),
-    ("dependencies/readyExpr false", CEL),
-    ("dependencies/readyExpr true but AdditiveCELDependencyCheck and not ready", CEL),
 ];
 
 /// The rows that are listed by name because they are not run.
@@ -99,6 +76,18 @@ pub fn ours(row: &Row) -> Option<(Map<String, Value>, &'static str)> {
                 "a status that a short action's result would overwrite at once is not written",
             )
         }
+        "apply-method/post render strategy under old defaults" => (
+            json!({ "strategy": "combined" }),
+            "there is one set of defaults, Helm 4's; spec.postRenderStrategy asks for another",
+        ),
+        "wait-strategy/old defaults" => (
+            json!({ "strategy": "poller" }),
+            "there is one set of defaults, Helm 4's; spec.waitStrategy asks for the other",
+        ),
+        "dependencies/readyExpr true but AdditiveCELDependencyCheck and not ready" => (
+            json!({ "ok": true }),
+            "an expression always takes the place of the built-in check, and can ask for it too",
+        ),
         "verify/snapshot v2 with wrong digest" => {
             (json!({ "ok": true }), "the digests that Flux takes cannot be taken here: its snapshots are accepted")
         }

@@ -90,6 +90,8 @@ struct Dependency {
     conditions: Vec<Value>,
     #[serde(default)]
     missing: bool,
+    #[serde(default, rename = "readyExpr")]
+    ready_expr: Option<String>,
 }
 
 impl Dependency {
@@ -114,10 +116,16 @@ impl Dependency {
 
 pub fn dependencies(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
     let mut error = None;
+    let own = object("ns", "own", &json!({}))?;
+    if let Some(gate) = input.get::<String>("feature_gate")? {
+        same("feature_gate", gate.as_str(), "AdditiveCELDependencyCheck")?;
+    }
     for dependency in input.need::<Vec<Dependency>>("deps")? {
         let namespace = dependency.ns.clone().unwrap_or_else(|| "ns".to_owned());
         let found = dependency.object(&namespace)?;
-        if let Err(obstacle) = observe::check_dependency(&namespace, "dependency", found.as_ref()) {
+        if let Err(obstacle) =
+            observe::check_dependency(&namespace, "dependency", dependency.ready_expr.as_deref(), &own, found.as_ref())
+        {
             let message = obstacle.message.replace(&format!("'{namespace}/dependency'"), "'<ns>/<name>'");
             error.get_or_insert(message);
         }

@@ -31,6 +31,7 @@ use crate::{
         apply::{ApplyError, ApplyMethod},
         connection::Connection,
         discovery::DiscoveryError,
+        expressions::HealthChecks,
         status::JobRule,
         storage::{self, ReleaseStorage, StorageError, StoredRecord},
         wait::{self, Ready, WaitError, WaitOptions, WaitTarget},
@@ -333,6 +334,8 @@ impl Work<'_> {
         let options = WaitOptions {
             ready,
             timeout,
+            // The spec was checked when the run began.
+            checks: HealthChecks::of(&self.object.spec.health_check_exprs).map(Arc::new).unwrap_or_default(),
             fail_fast: matches!(ready, Ready::Objects(_)),
             labels: format!("{HELM_RELEASE_NAME}={name},{HELM_RELEASE_NAMESPACE}={namespace}"),
         };
@@ -355,11 +358,13 @@ impl Work<'_> {
         disable_wait_for_jobs: bool,
         timeout: Duration,
     ) -> Result<(), Error> {
-        if disable_wait {
-            return Ok(());
-        }
         let jobs = if disable_wait_for_jobs { JobRule::Started } else { JobRule::Completed };
-        self.wait(targets, Ready::Objects(jobs), timeout).await.map_err(interrupted)
+        let ready = match target::wait_strategy(&self.object, disable_wait) {
+            target::WaitStrategy::HooksOnly => return Ok(()),
+            target::WaitStrategy::Poller => Ready::Objects(jobs),
+            target::WaitStrategy::Legacy => Ready::Legacy(jobs),
+        };
+        self.wait(targets, ready, timeout).await.map_err(interrupted)
     }
 
     /// Marks a revision as failed for an error, as far as that can still be written.

@@ -8,11 +8,10 @@ use helm::{
         capabilities::{Capabilities, KubeVersion},
     },
     functions::{Env, Lookup},
-    hook::Hook,
-    manifest::Manifest,
+    post_render::PostRender,
     random::SystemRandom,
     release::{Info, Release, Status as RecordStatus, record_chart},
-    render::{Options, Rendered, push_source, render},
+    render::{Options, Rendered, render},
 };
 use jiff::{Timestamp, tz::TimeZone};
 use kube::Client;
@@ -21,16 +20,13 @@ use tokio::runtime::Handle;
 
 use super::{Error, Work, objects, objects::Resource};
 use crate::{
-    api::{
-        inventory::{ResourceInventory, ResourceRef},
-        meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
-    },
+    api::inventory::{ResourceInventory, ResourceRef},
     cluster::{
         apply::{self, ApplyMethod, Target},
         discovery::Discovery,
         inventory, object, request,
     },
-    reconcile::release::method,
+    reconcile::release::{method, post_render},
 };
 
 /// A revision that was rendered.
@@ -64,11 +60,11 @@ impl Work<'_> {
             discovery: self.connection.discovery.clone(),
             runtime: Handle::current(),
         };
-        let origin = self.origin();
+        let (chain, strategy) = (post_render::Chain::of(&self.object), post_render::strategy(&self.object));
         let (chart, values, namespace) = (chart.clone(), values.clone(), revision.namespace.clone());
         let rendering = tokio::task::spawn_blocking(move || {
-            let mut rendered = render_with(&chart, &values, &revision, capabilities, &lookup)?;
-            label(&mut rendered, &origin);
+            let post = PostRender { renderer: &chain, strategy };
+            let rendered = render_with(&chart, &values, &revision, capabilities, &lookup, post)?;
             let chart = record_chart(&rendered.node).map_err(Error::RecordChart)?;
             let trees: Vec<Value> = rendered.manifests.iter().map(|manifest| manifest.object.clone()).collect();
             Ok::<_, Error>((pending(&revision, values, rendered, chart), trees))
@@ -89,14 +85,6 @@ impl Work<'_> {
             },
             api_versions: found.api_versions,
         })
-    }
-
-    fn origin(&self) -> [(&'static str, String); 2] {
-        let metadata = &self.object.metadata;
-        [
-            (HELM_RELEASE_NAME, metadata.name.clone().unwrap_or_default()),
-            (HELM_RELEASE_NAMESPACE, metadata.namespace.clone().unwrap_or_default()),
-        ]
     }
 
     /// Returns the objects that already exist and are not the release's, as an error with the first of them.
@@ -136,6 +124,7 @@ fn render_with(
     revision: &Revision,
     capabilities: Capabilities,
     lookup: &ClusterLookup,
+    post: PostRender<'_>,
 ) -> Result<Rendered, Error> {
     let options = Options {
         name: revision.release.clone(),
@@ -153,6 +142,7 @@ fn render_with(
         },
         skip_schema_validation: revision.skip_schema_validation,
         dependency_notes: false,
+        post_render: Some(post),
     };
     let values = helm::chart::values::floats(Value::Object(values.clone()));
     let values = values.as_object().cloned().unwrap_or_default();
@@ -163,29 +153,6 @@ fn render_with(
     Ok(rendered)
 }
 
-/// Puts the labels that say which HelmRelease made an object on all of them, hooks too, as Flux's post-renderer does.
-fn label(rendered: &mut Rendered, origin: &[(&'static str, String); 2]) {
-    let label = |tree: &mut Value| {
-        for (key, value) in origin {
-            object::set_metadata_entry(tree, "labels", key, value);
-        }
-        let mut text = Vec::new();
-        // The tree came out of YAML, so that it can be written as YAML.
-        let written = helm::yaml::emit(tree, 0, &mut text).is_ok();
-        written.then(|| String::from_utf8_lossy(&text).into_owned())
-    };
-    for Manifest { object, text, .. } in &mut rendered.manifests {
-        if let Some(labelled) = label(object) {
-            *text = labelled;
-        }
-    }
-    for Hook { object, manifest, .. } in &mut rendered.hooks {
-        if let Some(labelled) = label(object) {
-            *manifest = labelled;
-        }
-    }
-}
-
 fn pending(
     revision: &Revision,
     values: Map<String, Value>,
@@ -193,10 +160,7 @@ fn pending(
     chart: Box<serde_json::value::RawValue>,
 ) -> Release {
     let now = super::now();
-    let mut manifest = String::new();
-    for Manifest { path, text, .. } in &rendered.manifests {
-        push_source(&mut manifest, path, text.trim_end_matches('\n'));
-    }
+    let manifest = rendered.manifest();
     let (status, description) = if revision.is_upgrade {
         (RecordStatus::PendingUpgrade, "Preparing upgrade")
     } else {
