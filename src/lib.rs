@@ -7,7 +7,7 @@
 //! | [`daemon`] | the composition root: client, stores, controllers, lease, admin servers, shutdown | everything but `cli` |
 //! | [`admin`] | the process's own HTTP surface: health, readiness, metrics, the log's level | `metrics`, `telemetry` |
 //! | [`reconcile`] | the shell that every controller shares, and one folder a kind: `release`, `environment`, `source` | `source`, `cluster`, `api`, `helm`, `metrics`, `telemetry` |
-//! | [`source`] | from a reference to verified bytes: git, Helm repositories, charts; the artifact store and its server | `api`, `helm`, `telemetry` |
+//! | [`source`] | from a reference to verified bytes: git, Helm repositories, registries, charts; the artifact store and its server | `api`, `helm`, `telemetry` |
 //! | [`cluster`] | all that is done to a cluster: discovery, apply, health and wait, inventory, prune, release storage, events, watches, leases | `api`, `helm`, `telemetry` |
 //! | [`api`] | wire types as users write them, conditions, reasons, references, durations, definitions | nobody |
 //! | `helm` | Helm's engine, a crate of its own: chart + values + capabilities to manifests, hooks, notes | nobody |

@@ -1,7 +1,13 @@
 //! `bowline template`: a drop-in for `helm template`, with its flags, output, messages and exit status.
 
 mod args;
+mod dependencies;
+mod homes;
+mod locate;
 mod output;
+mod reference;
+mod remote;
+mod repositories;
 mod values;
 
 use std::io::{self, Write};
@@ -10,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use helm::chart::capabilities::{Capabilities, KubeVersion, KubeVersionError};
-use helm::chart::folder::{Links, system_text};
+use helm::chart::folder::Links;
 use helm::chart::values::DocumentError;
 use helm::chart::{Chart, load};
 use helm::functions::{Env, Resolve};
@@ -23,6 +29,9 @@ use helm::{release_name, strvals};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use self::homes::Homes;
+use self::locate::Locator;
+use self::remote::Remote;
 pub use args::Args;
 
 /// Why nothing was rendered; the texts are Helm's.
@@ -60,6 +69,8 @@ enum Error {
     Set { flag: &'static str, source: strvals::Error },
     #[error("{0}")]
     Load(#[from] load::Error),
+    #[error("failed reloading chart after repo update: {0}")]
+    Reload(#[source] load::Error),
     #[error("{0} charts are not installable")]
     NotInstallable(String),
     #[error(
@@ -150,6 +161,8 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
         let failed = |source| Error::KubeVersion { version: version.clone(), source };
         capabilities.kube_version = KubeVersion::parse(version).map_err(failed)?;
     }
+    let homes = Homes::of(&args.homes);
+    let remote = Remote::new(&args.source, &homes).map_err(Error::Reference)?;
     check_dry_run(&args.unused.dry_run, log)?;
     if args.unused.post_renderer.is_some() {
         return Err(Error::PostRenderer);
@@ -166,10 +179,11 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
     };
     log(&Notice::new(Level::Debug, "Original chart version").with("version", &args.source.version));
     let (name, reference) = name_and_chart(args, &env)?;
-    let path = locate(args, &reference)?;
-    log(&Notice::new(Level::Debug, "Chart path").with("path", path.display().to_string()));
-    let values = values::merge(&args.values)?;
-    let chart = load_chart(&path, log)?;
+    let mut locator = Locator { homes: &homes, remote: &remote, log: &mut *log };
+    let path = locator.locate(args, &reference)?;
+    (locator.log)(&Notice::new(Level::Debug, "Chart path").with("path", path.display().to_string()));
+    let values = values::merge(&args.values, &remote)?;
+    let chart = load_chart(&path, args.source.switches.dependency_update, &mut locator)?;
     if let Err(error) = release_name::check(&name) {
         let error = Error::ReleaseName(error);
         let text = error.to_string();
@@ -256,44 +270,26 @@ fn name_from_template(text: &str, env: &Env<'_>) -> Result<String, Error> {
     Ok(String::from_utf8_lossy(&name).into_owned())
 }
 
-/// Finds the chart's folder or archive.
-fn locate(args: &Args, reference: &str) -> Result<PathBuf, Error> {
-    if args.source.switches.verify {
-        return Err(Error::Verify);
-    }
-    let reference = reference.trim();
-    if args.source.repo.is_empty() {
-        if Path::new(reference).exists() {
-            return std::path::absolute(reference).map_err(|error| Error::Reference(system_text(&error)));
-        }
-        if reference.starts_with(['/', '.']) {
-            return Err(Error::PathNotFound(reference.to_string()));
-        }
-        if !reference.contains("://") {
-            let Some((repository, _)) = reference.split_once('/') else {
-                let text = "non-absolute URLs should be in form of repo_name/path_to_chart, got";
-                return Err(Error::Reference(format!("{text}: {reference}")));
-            };
-            return Err(Error::Reference(format!("repo {repository} not found")));
-        }
-    }
-    Err(Error::Reference(format!("charts are read from folders and archives, not from {reference}")))
-}
-
-fn load_chart(path: &Path, log: &mut dyn FnMut(&Notice)) -> Result<Arc<Chart>, Error> {
+fn load_chart(path: &Path, updates: bool, locator: &mut Locator<'_>) -> Result<Arc<Chart>, Error> {
     let chart = Chart::load(path, &Links::Follow)?;
-    chart.notices().iter().for_each(&mut *log);
+    chart.notices().iter().for_each(&mut *locator.log);
     let kind = &chart.metadata().chart_type;
     if !matches!(kind.as_str(), "" | "application") {
         return Err(Error::NotInstallable(kind.clone()));
     }
     if chart.is_deprecated() {
-        log(&Notice::new(Level::Warn, "this chart is deprecated"));
+        (locator.log)(&Notice::new(Level::Warn, "this chart is deprecated"));
     }
     let missing = chart.missing_dependencies();
-    if !missing.is_empty() {
+    if missing.is_empty() {
+        return Ok(Arc::new(chart));
+    }
+    if !updates {
         return Err(Error::MissingDependencies(missing.join(", ")));
     }
+    dependencies::update(locator, path).map_err(Error::Reference)?;
+    let chart = Chart::load(path, &Links::Follow).map_err(Error::Reload)?;
+    chart.notices().iter().for_each(&mut *locator.log);
     Ok(Arc::new(chart))
 }
 

@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use crate::{
-    api::{GitRepository, HelmChart, HelmRelease, HelmRepository, Kustomization, helm_release::ValuesReferenceKind},
+    api::{
+        Bucket, GitRepository, HelmChart, HelmRelease, HelmRepository, Kustomization, OCIRepository,
+        helm_release::ValuesReferenceKind,
+    },
     cluster::{
         connection::{Connection, Connections},
         events::EventRecorder,
@@ -21,10 +24,12 @@ use crate::{
         shell::{self, Reconciler, Shell},
         source::{
             Sources,
+            bucket::Buckets,
             git_repository::GitRepositories,
             gone,
             helm_chart::{self, HelmCharts},
             helm_repository::{HelmRepositories, Indexes},
+            oci_repository::OciRepositories,
             secrets::Secrets,
         },
         watched::{Scope, Watchable, Watched},
@@ -59,6 +64,8 @@ struct Kinds {
     git_repositories: Arc<Watched<GitRepository>>,
     helm_repositories: Arc<Watched<HelmRepository>>,
     helm_charts: Arc<Watched<HelmChart>>,
+    oci_repositories: Arc<Watched<OCIRepository>>,
+    buckets: Arc<Watched<Bucket>>,
     helm_releases: Arc<Watched<HelmRelease>>,
     kustomizations: Arc<Watched<Kustomization>>,
 }
@@ -164,6 +171,8 @@ fn start(
     let git_repositories = GitRepositories { sources: sources.clone(), git };
     let indexes = Arc::new(Indexes::default());
     let helm_repositories = HelmRepositories { sources: sources.clone(), indexes: indexes.clone() };
+    let oci_repositories = OciRepositories { sources: sources.clone() };
+    let buckets = Buckets { sources: sources.clone() };
     let helm_charts = HelmCharts {
         sources,
         indexes,
@@ -190,7 +199,8 @@ fn start(
         default_service_account: config.default_service_account.clone(),
         watched: kinds.helm_releases.clone(),
         charts_watched: kinds.helm_charts.clone(),
-        charts: Charts::new(store, kinds.helm_charts.clone()),
+        oci_repositories: kinds.oci_repositories.clone(),
+        charts: Charts::new(store, kinds.helm_charts.clone(), kinds.oci_repositories.clone()),
         memory: memory.clone(),
         events,
         no_cross_namespace_refs: config.no_cross_namespace_refs,
@@ -207,6 +217,8 @@ fn start(
     spawn(controllers, git_repositories, &kinds.git_repositories, shell);
     spawn(controllers, helm_repositories, &kinds.helm_repositories, shell);
     spawn(controllers, helm_charts, &kinds.helm_charts, shell);
+    spawn(controllers, oci_repositories, &kinds.oci_repositories, shell);
+    spawn(controllers, buckets, &kinds.buckets, shell);
     spawn(controllers, environments, &kinds.kustomizations, shell);
     spawn(controllers, releases, &kinds.helm_releases, shell);
     Ok(())
@@ -234,6 +246,8 @@ fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChang
     helm_chart::follow_sources(&kinds.git_repositories, &kinds.helm_repositories, &kinds.helm_charts);
     let releases = kinds.helm_releases.clone();
     kinds.helm_charts.listen(move |change| release_triggers::on_chart_change(&releases, change));
+    let releases = kinds.helm_releases.clone();
+    kinds.oci_repositories.listen(move |change| release_triggers::on_chart_change(&releases, change));
     let releases = Arc::downgrade(&kinds.helm_releases);
     kinds.helm_releases.listen(move |change| {
         if let Some(releases) = releases.upgrade() {
@@ -263,6 +277,8 @@ fn watch_kinds(kinds: &Kinds, client: &Client, scope: &Scope, end: &Cancellation
     }
     one(&kinds.git_repositories, client, scope.clone(), end, background);
     one(&kinds.helm_repositories, client, scope.clone(), end, background);
+    one(&kinds.oci_repositories, client, scope.clone(), end, background);
+    one(&kinds.buckets, client, scope.clone(), end, background);
     one(&kinds.kustomizations, client, scope.clone(), end, background);
     one(&kinds.helm_releases, client, scope.clone(), end, background);
     // A HelmChart that is made for a release does not carry the labels of a selector.
@@ -285,6 +301,8 @@ fn forget_metrics(kinds: &Kinds, metrics: &Arc<Metrics>) {
     one(&kinds.git_repositories, metrics);
     one(&kinds.helm_repositories, metrics);
     one(&kinds.helm_charts, metrics);
+    one(&kinds.oci_repositories, metrics);
+    one(&kinds.buckets, metrics);
     one(&kinds.helm_releases, metrics);
     one(&kinds.kustomizations, metrics);
 }
@@ -294,6 +312,8 @@ impl Kinds {
         self.git_repositories.ready().await;
         self.helm_repositories.ready().await;
         self.helm_charts.ready().await;
+        self.oci_repositories.ready().await;
+        self.buckets.ready().await;
         self.helm_releases.ready().await;
         self.kustomizations.ready().await;
     }

@@ -193,6 +193,15 @@ impl std::fmt::Debug for Files {
 impl Files {
     /// Reads a `tar.gz` within the limits.
     pub fn from_tar_gz(packed: &[u8], limits: Limits) -> Result<Self, ArchiveError> {
+        Self::read(packed, limits, false)
+    }
+
+    /// Reads a `tar.gz` within the limits, and leaves links out.
+    pub fn without_links(packed: &[u8], limits: Limits) -> Result<Self, ArchiveError> {
+        Self::read(packed, limits, true)
+    }
+
+    fn read(packed: &[u8], limits: Limits, skips_links: bool) -> Result<Self, ArchiveError> {
         if packed.len() as u64 > limits.packed {
             return Err(ArchiveError::TooLarge { limit: limits.packed, unit: "compressed bytes" });
         }
@@ -203,10 +212,10 @@ impl Files {
             return Err(ArchiveError::TooLarge { limit: limits.expanded, unit: "bytes" });
         }
         data.shrink_to_fit();
-        Self::from_tar(data, limits.entries)
+        Self::from_tar(data, limits.entries, skips_links)
     }
 
-    fn from_tar(data: Vec<u8>, max_entries: usize) -> Result<Self, ArchiveError> {
+    fn from_tar(data: Vec<u8>, max_entries: usize, skips_links: bool) -> Result<Self, ArchiveError> {
         let mut index = BTreeMap::new();
         let mut folders = std::collections::BTreeSet::new();
         let mut archive = tar::Archive::new(data.as_slice());
@@ -218,7 +227,7 @@ impl Files {
             let name = entry.path_bytes().into_owned();
             let shown = || String::from_utf8_lossy(&name).into_owned();
             let kind = entry.header().entry_type();
-            if kind == tar::EntryType::XGlobalHeader {
+            if kind == tar::EntryType::XGlobalHeader || skips_links && (kind.is_symlink() || kind.is_hard_link()) {
                 continue;
             }
             let path = clean_name(&name).ok_or_else(|| ArchiveError::Name { name: shown() })?;
@@ -278,6 +287,11 @@ impl Files {
     /// True when the folder is there, also when it has no files. The root is the empty string.
     pub fn has_folder(&self, path: &str) -> bool {
         path.is_empty() || self.folders.contains(path)
+    }
+
+    /// Iterates over all folders but the root, in byte order of their paths.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.folders.iter().map(String::as_str)
     }
 
     /// The number of files.

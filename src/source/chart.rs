@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use helm::chart::archive::BufferedFile;
+use helm::chart::folder::Links;
 use helm::chart::ignore::Rules;
 use helm::chart::{Chart, Dependency};
 use helm::semver::{Constraints, Version};
@@ -18,7 +19,9 @@ use serde_json::{Map, Value};
 
 use super::archive::{Files, clean_path};
 use super::helm_repository::{DownloadError, Repository};
-use super::index::{ChartVersion, FindError, Index};
+use super::index::{FindError, Index};
+use super::oci;
+use super::version::three_part_version;
 
 const CHART_FILE: &str = "Chart.yaml";
 const VALUES_FILE: &str = "values.yaml";
@@ -36,6 +39,24 @@ pub enum BuildError {
     /// The chart did not come.
     #[error("chart pull error: failed to download chart for remote reference")]
     Download(#[source] DownloadError),
+    /// The registry did not say which versions it has.
+    #[error("chart pull error: failed to get chart version for remote reference: could not get tags for \"{chart}\"")]
+    Tags {
+        /// The chart.
+        chart: String,
+        /// What went wrong.
+        #[source]
+        source: oci::OciError,
+    },
+    /// The registry did not give the chart.
+    #[error("chart pull error: failed to download chart for remote reference: failed to get '{reference}'")]
+    PullOci {
+        /// The chart with its version.
+        reference: String,
+        /// What went wrong.
+        #[source]
+        source: oci::chart::ChartError,
+    },
     /// What came is no chart.
     #[error("chart pull error: {0}")]
     Pull(String),
@@ -102,6 +123,11 @@ impl Options {
         }
     }
 
+    /// True when a package is made anew.
+    fn is_packaged(&self) -> bool {
+        !self.effective_values_files().is_empty() || self.version_metadata.is_some()
+    }
+
     fn version(&self, version: &str) -> Result<String, BuildError> {
         let Some(metadata) = &self.version_metadata else { return Ok(version.to_owned()) };
         let failed = |text: &str, error: helm::semver::Error| BuildError::Metadata(format!("{text}: {error}"));
@@ -143,28 +169,70 @@ pub async fn pull(
         BuildError::Reference(format!("failed to get chart version for remote reference: {error}"))
     })?;
     let target = options.version(&found.version)?;
-    let is_packaged = !options.effective_values_files().is_empty() || options.version_metadata.is_some();
     if options.is_stored(&found.name, &target) {
-        return Ok(options.stored_build(found.name.clone(), target, is_packaged));
+        return Ok(options.stored_build(found.name.clone(), target, options.is_packaged()));
     }
     let bytes = repository.download(found).await.map_err(BuildError::Download)?;
-    let (found, options) = (found.clone(), options.clone());
-    let repackage = move || from_package(bytes, &found, target, is_packaged, &options);
+    let named = Some(found.name.clone());
+    from_package(bytes, found.name.clone(), named, target, options).await
+}
+
+/// Pulls a chart from a registry, in which each chart has a repository and each version a tag.
+pub async fn pull_oci(
+    repository: &oci::Repository,
+    chart: &str,
+    version: &str,
+    options: &Options,
+) -> Result<Build, BuildError> {
+    let found = if three_part_version(version).is_some() {
+        version.to_owned()
+    } else {
+        let failed = |source| BuildError::Tags { chart: chart.to_owned(), source };
+        let versions = oci::chart::versions(repository).await.map_err(failed)?;
+        let place = repository.name();
+        if versions.is_empty() {
+            let missing = format!("unable to locate any tags in provided repository: oci://{place}");
+            let text = format!("could not get tags for \"{chart}\": {missing}");
+            return Err(BuildError::Pull(format!("failed to get chart version for remote reference: {text}")));
+        }
+        oci::chart::choose(&versions, version)
+            .map_err(|text| BuildError::Pull(format!("failed to get chart version for remote reference: {text}")))?
+    };
+    let target = options.version(&found)?;
+    if options.is_stored(chart, &target) {
+        return Ok(options.stored_build(chart.to_owned(), target, options.is_packaged()));
+    }
+    let failed = |source| BuildError::PullOci { reference: format!("oci://{}:{found}", repository.name()), source };
+    let tag = oci::chart::tag(&found).map_err(|error| failed(oci::OciError::from(error).into()))?;
+    let pulled = oci::chart::pull(repository, &tag).await.map_err(failed)?;
+    from_package(pulled.bytes, chart.to_owned(), None, target, options).await
+}
+
+/// Takes a package as it is, or makes it anew where the options change it.
+async fn from_package(
+    bytes: Vec<u8>,
+    name: String,
+    named: Option<String>,
+    version: String,
+    options: &Options,
+) -> Result<Build, BuildError> {
+    let options = options.clone();
+    let repackage = move || repackage(bytes, name, named.as_deref(), version, &options);
     tokio::task::spawn_blocking(repackage).await.map_err(|error| BuildError::Package(error.to_string()))?
 }
 
-fn from_package(
+fn repackage(
     bytes: Vec<u8>,
-    found: &ChartVersion,
+    name: String,
+    named: Option<&str>,
     version: String,
-    is_packaged: bool,
     options: &Options,
 ) -> Result<Build, BuildError> {
     let loaded = Chart::from_archive(&bytes).map_err(|error| BuildError::Pull(error.to_string()))?;
-    let name = found.name.clone();
-    if loaded.name() != name {
+    if named.is_some_and(|named| named != loaded.name()) {
         return Err(BuildError::Pull(format!("the package holds the chart '{}'", loaded.name())));
     }
+    let is_packaged = options.is_packaged();
     if !is_packaged {
         return Ok(Build { name, version, values_files: Vec::new(), is_packaged, bytes: Some(bytes) });
     }
@@ -218,7 +286,7 @@ fn package_archive(source: &Files, bytes: Vec<u8>, options: &Options) -> Result<
     let chart = Chart::from_archive(&bytes).map_err(|error| BuildError::Reference(error.to_string()))?;
     let (name, version) = (chart.name().to_owned(), options.version(chart.version())?);
     check_file_name(&name)?;
-    let is_packaged = options.version_metadata.is_some() || !options.effective_values_files().is_empty();
+    let is_packaged = options.is_packaged();
     if options.is_stored(&name, &version) {
         return Ok(options.stored_build(name, version, is_packaged));
     }
@@ -234,7 +302,7 @@ fn package_archive(source: &Files, bytes: Vec<u8>, options: &Options) -> Result<
 }
 
 /// Refuses chart names that Flux refuses; a slash may be in them for repositories that are laid out so.
-fn check_name(name: &str) -> Result<(), BuildError> {
+pub fn check_name(name: &str) -> Result<(), BuildError> {
     if name.is_empty() {
         return Err(BuildError::Reference("no name set for remote chart reference".to_owned()));
     }
@@ -427,6 +495,13 @@ fn emit(value: &Value) -> Result<Vec<u8>, String> {
     yaml::emit(value, 0, &mut text).map_err(|error| error.to_string())?;
     text.push(b'\n');
     Ok(text)
+}
+
+/// Packs the chart of a folder on disk.
+pub fn pack_folder(path: &std::path::Path) -> Result<Vec<u8>, String> {
+    let (files, _) = helm::chart::folder::read(path, &Links::Follow).map_err(|error| error.to_string())?;
+    let files = files.into_iter().map(|file| (file.name, file.data.to_vec())).collect();
+    pack(load(&files)?.name(), &files).map_err(|error| error.to_string())
 }
 
 fn pack(name: &str, files: &BTreeMap<String, Vec<u8>>) -> std::io::Result<Vec<u8>> {

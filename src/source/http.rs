@@ -52,6 +52,8 @@ pub enum HttpError {
         origin: String,
         /// The chain of causes.
         reason: String,
+        /// What of it can be told apart.
+        failure: SendFailure,
     },
     /// The server answered, and not with success.
     #[error("{url} : {status}")]
@@ -95,6 +97,47 @@ pub enum HttpError {
     },
 }
 
+/// Why nothing came back, where that can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendFailure {
+    /// Nobody listens there.
+    Refused,
+    /// The name has no address.
+    NoHost,
+    /// The server does not speak TLS.
+    NoTls,
+    /// Nobody whom we trust vouches for the server.
+    UnknownAuthority,
+    /// Anything else.
+    Other,
+}
+
+impl SendFailure {
+    fn of(error: &reqwest::Error) -> Self {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(cause) = next {
+            let io = cause.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+                return Self::Refused;
+            }
+            // An I/O error holds the one of TLS within, and does not name it as its source.
+            let inner = io.and_then(|io| io.get_ref()).map(|inner| inner as &(dyn std::error::Error + 'static));
+            match inner.or(Some(cause)).and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+                Some(rustls::Error::InvalidMessage(_)) => return Self::NoTls,
+                Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) => {
+                    return Self::UnknownAuthority;
+                }
+                _ => {}
+            }
+            if cause.to_string() == "dns error" {
+                return Self::NoHost;
+            }
+            next = inner.or_else(|| cause.source());
+        }
+        Self::Other
+    }
+}
+
 impl HttpError {
     /// True for what may be gone in a moment: connections that break, and servers that are overloaded.
     fn is_transient(&self) -> bool {
@@ -128,7 +171,8 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    fn header(&self) -> Option<HeaderValue> {
+    /// Makes the header's value; none when it cannot be one.
+    pub(super) fn header(&self) -> Option<HeaderValue> {
         let text = match self {
             Self::Basic { username, password } => {
                 format!("Basic {}", STANDARD.encode(format!("{username}:{}", password.expose())))
@@ -150,6 +194,9 @@ pub struct Tls {
     pub certificate: Option<Redacted<Vec<u8>>>,
     /// Its key.
     pub key: Option<Redacted<Vec<u8>>>,
+    /// Takes whatever certificate the server shows, as somebody asked for.
+    #[serde(default)]
+    pub unverified: bool,
 }
 
 impl Tls {
@@ -161,6 +208,7 @@ impl Tls {
             ca: take(["ca.crt", "caFile"]),
             certificate: take(["tls.crt", "certFile"]),
             key: take(["tls.key", "keyFile"]),
+            unverified: false,
         }
     }
 
@@ -226,22 +274,7 @@ impl Access {
         limit: u64,
         timeout: Duration,
     ) -> Result<Option<Fetched>, HttpError> {
-        let work = async {
-            let mut pauses = RETRIES.iter();
-            loop {
-                match self.get_once(url, conditions, limit).await {
-                    Err(error) if error.is_transient() => {
-                        let Some(pause) = pauses.next() else { return Err(error) };
-                        tokio::time::sleep(*pause).await;
-                    }
-                    outcome => return outcome,
-                }
-            }
-        };
-        match tokio::time::timeout(timeout, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(HttpError::TimedOut { origin: origin(url), timeout }),
-        }
+        within(timeout, url, retried(|| self.get_once(url, conditions, limit))).await
     }
 
     async fn get_once(&self, url: &Url, conditions: &Conditions, limit: u64) -> Result<Option<Fetched>, HttpError> {
@@ -257,25 +290,14 @@ impl Access {
         if response.status() == StatusCode::NOT_MODIFIED && !headers.is_empty() {
             return Ok(None);
         }
-        let shown = shown(url);
         if !response.status().is_success() {
-            return Err(HttpError::Status { url: shown, status: response.status() });
-        }
-        let too_large = || HttpError::TooLarge { url: shown.clone(), limit };
-        if response.content_length().is_some_and(|length| length > limit) {
-            return Err(too_large());
+            return Err(HttpError::Status { url: shown(url), status: response.status() });
         }
         let text = |name: HeaderName| {
             response.headers().get(name).and_then(|value| value.to_str().ok()).map(ToOwned::to_owned)
         };
         let (etag, last_modified) = (text(header::ETAG), text(header::LAST_MODIFIED));
-        let mut body = Vec::with_capacity(response.content_length().unwrap_or_default() as usize);
-        while let Some(chunk) = next_chunk(&mut response).await? {
-            if (body.len() + chunk.len()) as u64 > limit {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read(&mut response, url, limit).await?;
         Ok(Some(Fetched { body, etag, last_modified }))
     }
 
@@ -289,9 +311,21 @@ impl Access {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Result<Response, HttpError> {
+        self.send_as(self.authorization.as_ref(), method, url, headers, body).await
+    }
+
+    /// Sends a request with another authorization than the configured one, to the same places.
+    pub async fn send_as(
+        &self,
+        authorization: Option<&HeaderValue>,
+        method: Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response, HttpError> {
         let mut url = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let response = self.send_once(&method, &url, headers, body).await?;
+            let response = self.send_once(authorization, &method, &url, headers, body).await?;
             if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(response);
             }
@@ -302,6 +336,7 @@ impl Access {
 
     async fn send_once(
         &self,
+        authorization: Option<&HeaderValue>,
         method: &Method,
         url: &Url,
         headers: &HeaderMap,
@@ -317,13 +352,16 @@ impl Access {
         let _ = bare.set_username("");
         let _ = bare.set_password(None);
         let mut request = client.request(method.clone(), bare).headers(headers.clone());
-        if let Some(value) = self.authorization.as_ref().filter(|_| at_origin || self.everywhere) {
+        if let Some(value) = authorization.filter(|_| at_origin || self.everywhere) {
             request = request.header(header::AUTHORIZATION, value.clone());
         }
         if *method == Method::POST {
             request = request.body(body.to_vec());
         }
-        request.send().await.map_err(|error| HttpError::Send { origin: origin(url), reason: causes(error) })
+        request.send().await.map_err(|error| {
+            let failure = SendFailure::of(&error);
+            HttpError::Send { origin: origin(url), reason: causes(error), failure }
+        })
     }
 }
 
@@ -331,7 +369,7 @@ impl Access {
 fn redirect(method: &Method, from: &Url, response: &Response) -> Result<Url, HttpError> {
     let refused = |reason| HttpError::Redirect { origin: origin(from), reason };
     let keeps_method = matches!(response.status().as_u16(), 307 | 308);
-    if *method != Method::GET && !keeps_method {
+    if *method == Method::POST && !keeps_method {
         return Err(refused("it would drop the request's body"));
     }
     let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
@@ -343,6 +381,49 @@ fn redirect(method: &Method, from: &Url, response: &Response) -> Result<Url, Htt
         return Err(refused("it leads from https to http"));
     }
     Ok(target)
+}
+
+/// Does something again while it fails in a way that tends to pass.
+pub async fn retried<T, F: Future<Output = Result<T, HttpError>>>(mut work: impl FnMut() -> F) -> Result<T, HttpError> {
+    let mut pauses = RETRIES.iter();
+    loop {
+        match work().await {
+            Err(error) if error.is_transient() => {
+                let Some(pause) = pauses.next() else { return Err(error) };
+                tokio::time::sleep(*pause).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Bounds the time of something that asks the server of `url`.
+pub async fn within<T, E: From<HttpError>>(
+    timeout: Duration,
+    url: &Url,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    match tokio::time::timeout(timeout, work).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(HttpError::TimedOut { origin: origin(url), timeout }.into()),
+    }
+}
+
+/// Reads a body to its end, and no further than `limit`.
+pub async fn read(response: &mut Response, url: &Url, limit: u64) -> Result<Vec<u8>, HttpError> {
+    let too_large = || HttpError::TooLarge { url: shown(url), limit };
+    let announced = response.content_length();
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let mut body = Vec::with_capacity(announced.unwrap_or_default() as usize);
+    while let Some(chunk) = next_chunk(response).await? {
+        if (body.len() + chunk.len()) as u64 > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// Reads the next piece of a body.
@@ -408,11 +489,13 @@ fn client(tls: &Tls, with_identity: bool) -> Result<Client, HttpError> {
         .gzip(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
-        .user_agent(USER_AGENT);
+        .user_agent(USER_AGENT)
+        .tls_danger_accept_invalid_certs(tls.unverified);
     if let Some(ca) = &tls.ca {
-        let certificates = Certificate::from_pem_bundle(ca.expose()).map_err(|_| unusable("ca.crt is not PEM"))?;
+        let certificates = Certificate::from_pem_bundle(ca.expose())
+            .map_err(|_| unusable("failed to parse CA certificate: ca.crt is not PEM"))?;
         if certificates.is_empty() {
-            return Err(unusable("ca.crt holds no certificate"));
+            return Err(unusable("failed to parse CA certificate: ca.crt holds none"));
         }
         builder = builder.tls_certs_merge(certificates);
     }

@@ -185,6 +185,11 @@ impl Index {
         self.charts.is_empty()
     }
 
+    /// Returns a chart's versions, the highest first; none when there is no such chart.
+    pub fn versions(&self, chart: &str) -> Option<&[ChartVersion]> {
+        self.charts.get(chart).map(Vec::as_slice)
+    }
+
     /// Finds the version of a chart: one that is written exactly so, else the highest in the range; among equal ones (build
     /// metadata does not count) the one made last. Prereleases count only when the range names one.
     pub fn find(&self, chart: &str, version: &str) -> Result<&ChartVersion, FindError> {

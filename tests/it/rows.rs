@@ -12,6 +12,7 @@ mod fields;
 mod history;
 mod lists;
 mod messages;
+mod oci;
 mod post_render;
 mod report;
 mod schema;
@@ -107,6 +108,11 @@ fn family(group: &str) -> Option<Family> {
         "source-event" => sources::source_event,
         "dependencies" => sources::dependencies,
         "chart-template" => sources::chart_template,
+        "controller" => oci::version,
+        "oci-ref" => oci::reference,
+        "oci-noop" => oci::noop,
+        "oci-layer" => oci::layer,
+        "chart-version" => oci::chart_version,
         "compose" => config::compose,
         "merge" => config::merge,
         "set-path" => config::set_path,
@@ -146,10 +152,11 @@ fn settle(row: &Row) -> Option<Outcome> {
     if !matches!(row.basis.as_str(), "test" | "code" | "measured") {
         return Some(Outcome::Failed(format!("basis '{}' is not known", row.basis)));
     }
-    if let Some(reason) = lists::elsewhere(row.owner, &row.name, &row.group) {
+    if let Some(reason) = lists::elsewhere(row.owner, &row.name, &row.group, &row.input) {
         return Some(Outcome::Elsewhere(reason));
     }
-    (!whole::is_whole(&row.group, &row.input)).then(|| run(row))
+    let is_whole = whole::is_whole(&row.group, &row.input) && !oci::is_about_version(&row.input);
+    (!is_whole).then(|| run(row))
 }
 
 fn run(row: &Row) -> Outcome {

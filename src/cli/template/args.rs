@@ -11,7 +11,8 @@ use clap::ArgAction;
     override_usage = "bowline template [NAME] [CHART] [flags]"
 )]
 pub struct Args {
-    /// The release's name, which may be left out, and the chart: a folder or an archive.
+    /// The release's name, which may be left out, and the chart: a folder, an archive, a URL, oci://, or a name in a
+    /// repository.
     #[arg(value_name = "NAME CHART", required = true, num_args = 1..)]
     pub(super) positional: Vec<String>,
     #[command(flatten)]
@@ -22,6 +23,8 @@ pub struct Args {
     pub(super) release: ReleaseArgs,
     #[command(flatten)]
     pub(super) source: SourceArgs,
+    #[command(flatten)]
+    pub(super) homes: HomeArgs,
     #[command(flatten)]
     pub(super) unused: UnusedArgs,
 }
@@ -153,8 +156,40 @@ pub(super) struct SourceArgs {
     /// The version, or range of versions, of a chart from a repository.
     #[arg(long, value_name = "VERSION", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub(super) version: String,
+    /// The user at the repository or registry.
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(super) username: String,
+    /// The user's password.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(super) password: String,
+    /// Authorities that vouch for the repository's or registry's certificate.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(super) ca_file: String,
+    /// A certificate of one's own for the repository or registry.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(super) cert_file: String,
+    /// The key of the certificate.
+    #[arg(long, value_name = "FILE", default_value = "", hide_default_value = true, allow_hyphen_values = true)]
+    pub(super) key_file: String,
     #[command(flatten)]
     pub(super) switches: SourceSwitches,
+}
+
+/// Where Helm's files are.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct HomeArgs {
+    /// The logins of registries.
+    #[arg(long, value_name = "FILE", env = "HELM_REGISTRY_CONFIG", hide_env = true, allow_hyphen_values = true)]
+    pub(super) registry_config: Option<PathBuf>,
+    /// The repositories that are known by name.
+    #[arg(long, value_name = "FILE", env = "HELM_REPOSITORY_CONFIG", hide_env = true, allow_hyphen_values = true)]
+    pub(super) repository_config: Option<PathBuf>,
+    /// The folder of repositories' indexes.
+    #[arg(long, value_name = "FOLDER", env = "HELM_REPOSITORY_CACHE", hide_env = true, allow_hyphen_values = true)]
+    pub(super) repository_cache: Option<PathBuf>,
+    /// The folder of fetched charts.
+    #[arg(long, value_name = "FOLDER", env = "HELM_CONTENT_CACHE", hide_env = true, allow_hyphen_values = true)]
+    pub(super) content_cache: Option<PathBuf>,
 }
 
 switches! {
@@ -164,6 +199,12 @@ switches! {
         dependency_update,
         /// Verifies the chart before using it.
         verify,
+        /// Takes whatever certificate the repository or registry shows.
+        insecure_skip_tls_verify,
+        /// Speaks plain HTTP to the registry.
+        plain_http,
+        /// Sends user and password wherever the repository's index leads.
+        pass_credentials,
     }
 }
 

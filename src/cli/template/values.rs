@@ -9,12 +9,13 @@ use serde_json::Map;
 
 use super::Error;
 use super::args::ValueArgs;
+use super::remote::{MAX_FILE, Remote};
 
 /// Merges the values of all flags: files, then JSON, then the other kinds, each in their order.
-pub(super) fn merge(args: &ValueArgs) -> Result<Map<String, serde_json::Value>, Error> {
+pub(super) fn merge(args: &ValueArgs, remote: &Remote) -> Result<Map<String, serde_json::Value>, Error> {
     let mut merged = Map::new();
     for path in split_commas(&args.values) {
-        let text = read_file(&path).map_err(Error::Open)?;
+        let text = read_file(&path, remote).map_err(Error::Open)?;
         let read = values::load(&text).map_err(|source| Error::ValuesFile { path: path.clone(), source })?;
         values::merge(&mut merged, read);
     }
@@ -37,7 +38,7 @@ pub(super) fn merge(args: &ValueArgs) -> Result<Map<String, serde_json::Value>, 
     for line in &args.set_string {
         strvals::parse_into_string(line, &mut merged).map_err(failed("set-string"))?;
     }
-    let mut read = |path: &str| read_file(path).map(|text| String::from_utf8_lossy(&text).into_owned());
+    let mut read = |path: &str| read_file(path, remote).map(|text| String::from_utf8_lossy(&text).into_owned());
     for line in &args.set_file {
         strvals::parse_into_file(line, &mut merged, &mut read).map_err(failed("set-file"))?;
     }
@@ -47,11 +48,14 @@ pub(super) fn merge(args: &ValueArgs) -> Result<Map<String, serde_json::Value>, 
     Ok(merged)
 }
 
-/// Reads a file, or standard input for `-`; the error has Go's text.
-fn read_file(path: &str) -> Result<Vec<u8>, String> {
+/// Reads a file, also by HTTP, or standard input for `-`; the error has Go's text.
+fn read_file(path: &str, remote: &Remote) -> Result<Vec<u8>, String> {
     if path.trim() == "-" {
         let mut text = Vec::new();
         return io::stdin().read_to_end(&mut text).map(|_| text).map_err(|error| system_text(&error));
+    }
+    if path.starts_with("http://") || path.starts_with("https://") {
+        return remote.get(path, None, false, MAX_FILE);
     }
     std::fs::read(path).map_err(|error| match error.kind() {
         io::ErrorKind::IsADirectory => format!("read {path}: {}", system_text(&error)),

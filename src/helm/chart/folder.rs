@@ -69,22 +69,28 @@ impl Chart {
     }
 
     fn load_folder(path: &Path, links: &Links) -> Result<Self, load::Error> {
-        let chart_yaml = path.join("Chart.yaml");
-        let read = fs::read(&chart_yaml).map_err(|source| Error::Detect { path: show(&chart_yaml), source })?;
-        check_api_version(&read)?;
-        let ignore = path.join(".helmignore");
-        let rules = if fs::metadata(&ignore).is_ok() {
-            let failed = |source| Error::System { operation: "open", path: show(&ignore), source };
-            Rules::parse(&String::from_utf8_lossy(&fs::read(&ignore).map_err(failed)?))?
-        } else {
-            Rules::parse("")?
-        };
-        let mut walk = Walk { rules, links, files: Vec::new(), remaining: MAX_CHART_SIZE, notices: Vec::new() };
-        walk.enter(path, "", 0)?;
-        let mut chart = Self::from_files(walk.files)?;
-        chart.notices.splice(0..0, walk.notices);
+        let (files, notices) = read(path, links)?;
+        let mut chart = Self::from_files(files)?;
+        chart.notices.splice(0..0, notices);
         Ok(chart)
     }
+}
+
+/// Reads the files of a chart's folder without those that its `.helmignore` leaves out, and what Helm logs of it.
+pub fn read(path: &Path, links: &Links) -> Result<(Vec<BufferedFile>, Vec<Notice>), load::Error> {
+    let chart_yaml = path.join("Chart.yaml");
+    let read = fs::read(&chart_yaml).map_err(|source| Error::Detect { path: show(&chart_yaml), source })?;
+    check_api_version(&read)?;
+    let ignore = path.join(".helmignore");
+    let rules = if fs::metadata(&ignore).is_ok() {
+        let failed = |source| Error::System { operation: "open", path: show(&ignore), source };
+        Rules::parse(&String::from_utf8_lossy(&fs::read(&ignore).map_err(failed)?))?
+    } else {
+        Rules::parse("")?
+    };
+    let mut walk = Walk { rules, links, files: Vec::new(), remaining: MAX_CHART_SIZE, notices: Vec::new() };
+    walk.enter(path, "", 0)?;
+    Ok((walk.files, walk.notices))
 }
 
 fn load_file(path: &Path) -> Result<Chart, load::Error> {

@@ -55,6 +55,13 @@ pub struct Chart {
 }
 
 impl Chart {
+    /// Gives the chart another version than `Chart.yaml` says.
+    #[must_use]
+    pub fn with_version(mut self, version: String) -> Self {
+        self.metadata.version = version;
+        self
+    }
+
     /// Returns what `Chart.yaml` says.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata

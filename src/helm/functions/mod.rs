@@ -34,7 +34,7 @@ mod passwords;
 mod paths;
 mod pem;
 mod random;
-pub(crate) mod re2;
+pub mod re2;
 mod reflection;
 mod regexes;
 mod strconv;

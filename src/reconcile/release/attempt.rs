@@ -228,11 +228,11 @@ impl Attempt<'_> {
     ) -> Result<Acted, Obstacle> {
         match action {
             Action::Install => {
-                let chart = self.releases.chart(&self.source.artifact).await?;
+                let chart = self.releases.chart(&self.source).await?;
                 Ok(work.install(&chart, self.values().await?, last).await)
             }
             Action::Upgrade => {
-                let chart = self.releases.chart(&self.source.artifact).await?;
+                let chart = self.releases.chart(&self.source).await?;
                 Ok(work.upgrade(&chart, self.values().await?).await)
             }
             Action::Unlock => Ok(work.unlock().await),

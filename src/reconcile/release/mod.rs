@@ -27,7 +27,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
-pub use self::charts::Charts;
+pub use self::charts::{Charts, Error as ChartError, version_with_digest};
 use self::{
     act::Work,
     attempt::Attempt,
@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     api::{
-        Condition, HelmChart, HelmRelease, HelmReleaseStatus,
+        Condition, HelmChart, HelmRelease, HelmReleaseStatus, OCIRepository,
         conditions::{self, Status},
         helm_release::ReleaseAction,
         meta, reasons,
@@ -69,6 +69,7 @@ pub struct Releases {
     pub default_service_account: Option<String>,
     pub watched: Arc<Watched<HelmRelease>>,
     pub charts_watched: Arc<Watched<HelmChart>>,
+    pub oci_repositories: Arc<Watched<OCIRepository>>,
     pub charts: Charts,
     pub memory: Arc<Memory>,
     pub events: EventRecorder,
@@ -223,9 +224,14 @@ impl Releases {
         }
         self.dependencies(&object)?;
         report_on(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
-        let source = self.source(&object)?;
-        let obstacles =
-            [reasons::ACCESS_DENIED, reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::UNSUPPORTED_FIELD];
+        let source = self.source(&object).await?;
+        let obstacles = [
+            reasons::ACCESS_DENIED,
+            reasons::ARTIFACT_FAILED,
+            reasons::CHART_MUTATE_ERROR,
+            reasons::SOURCE_NOT_READY,
+            reasons::UNSUPPORTED_FIELD,
+        ];
         report_on(&object, &mut run.status).cleared(&obstacles);
         let composed = self.values(&object).await?;
         report_on(&object, &mut run.status).cleared(&[reasons::VALUES_ERROR]);
@@ -243,6 +249,7 @@ impl Releases {
             return Ok(Next::Now);
         }
         begin(&object, &mut run.status, &desired);
+        run.status.last_attempted_revision_digest.clone_from(&source.revision_digest);
         let namespace = target::storage_namespace(&object);
         let place = (namespace.clone(), target::release_name(&object));
         self.memory.register(&run.key(), place, observe::config_keys(&object));

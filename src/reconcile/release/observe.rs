@@ -5,11 +5,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use helm::chart::Chart;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Map, Value};
 
 use super::{
     Releases, chart_object,
+    charts::{ChartVersion, Error as ChartError},
     decide::LastRelease,
     memory::{ConfigKey, Newest, Place, Seen},
     obstacle::Obstacle,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{
-        Artifact, HelmChart, HelmRelease, conditions,
+        Artifact, Condition, HelmChart, HelmRelease, OCIRepository, conditions,
         helm_release::{ChartReferenceKind, ValuesReferenceKind},
         reasons,
     },
@@ -33,6 +34,35 @@ pub struct ChartSource {
     pub artifact: Artifact,
     pub chart_name: String,
     pub chart_version: String,
+    /// The digest in the artifact's revision, where the chart's version tells of it.
+    pub revision_digest: Option<String>,
+}
+
+/// An object that has a release's chart as its artifact.
+pub trait ChartObject: Resource<DynamicType = ()> {
+    /// How a `chartRef` names the kind.
+    const REFERENCE: ChartReferenceKind;
+
+    /// Returns the generation that was reconciled last, the conditions and the artifact; none before the first status.
+    fn standing(&self) -> Option<(i64, &[Condition], Option<&Artifact>)>;
+}
+
+impl ChartObject for HelmChart {
+    const REFERENCE: ChartReferenceKind = ChartReferenceKind::HelmChart;
+
+    fn standing(&self) -> Option<(i64, &[Condition], Option<&Artifact>)> {
+        let status = self.status.as_ref()?;
+        Some((status.observed_generation, &status.conditions, status.artifact.as_ref()))
+    }
+}
+
+impl ChartObject for OCIRepository {
+    const REFERENCE: ChartReferenceKind = ChartReferenceKind::OCIRepository;
+
+    fn standing(&self) -> Option<(i64, &[Condition], Option<&Artifact>)> {
+        let status = self.status.as_ref()?;
+        Some((status.observed_generation, &status.conditions, status.artifact.as_ref()))
+    }
 }
 
 /// The values of a release: their digest, and themselves where they had to be read.
@@ -55,51 +85,67 @@ impl Releases {
         Ok(())
     }
 
-    /// Finds the HelmChart of a release and its artifact.
-    pub(super) fn source(&self, object: &HelmRelease) -> Result<ChartSource, Obstacle> {
+    /// Finds the object that a release's chart comes from, and its artifact.
+    pub(super) async fn source(&self, object: &HelmRelease) -> Result<ChartSource, Obstacle> {
         let own = object.metadata.namespace.clone().unwrap_or_default();
-        let (namespace, name) = match (&object.spec.chart_ref, chart_object::reference(object)) {
+        let (kind, namespace, name) = match (&object.spec.chart_ref, chart_object::reference(object)) {
             (Some(reference), _) => {
-                if reference.kind != ChartReferenceKind::HelmChart {
-                    return Err(Obstacle::unsupported("spec.chartRef to anything but a HelmChart"));
-                }
-                (reference.namespace.clone().unwrap_or_else(|| own.clone()), reference.name.clone())
+                let namespace = reference.namespace.clone().unwrap_or_else(|| own.clone());
+                (reference.kind.clone(), namespace, reference.name.clone())
             }
-            (None, Some(reference)) => reference,
+            (None, Some((namespace, name))) => (ChartReferenceKind::HelmChart, namespace, name),
             (None, None) => return Err(Obstacle::terminal(reasons::ARTIFACT_FAILED, "invalid Chart reference")),
         };
         if self.no_cross_namespace_refs && namespace != own {
+            let kind = kind.as_str();
             let message =
-                format!("can't access 'HelmChart/{namespace}/{name}', cross-namespace references are not allowed");
+                format!("can't access '{kind}/{namespace}/{name}', cross-namespace references are not allowed");
             return Err(Obstacle::terminal(reasons::ACCESS_DENIED, message));
         }
-        let Some(chart) = self.charts_watched.find(&namespace, &name) else {
+        let missing = |plural: &str| {
             let message =
-                format!("could not get Source object: helmcharts.source.toolkit.fluxcd.io \"{name}\" not found");
-            return Err(Obstacle::wait(reasons::ARTIFACT_FAILED, message));
+                format!("could not get Source object: {plural}.source.toolkit.fluxcd.io \"{name}\" not found");
+            Obstacle::wait(reasons::ARTIFACT_FAILED, message)
         };
-        let artifact = artifact_of(&chart)?;
+        match kind {
+            ChartReferenceKind::HelmChart => {}
+            ChartReferenceKind::OCIRepository => {
+                let repository = self.oci_repositories.find(&namespace, &name);
+                return self.oci_source(artifact_of(&*repository.ok_or_else(|| missing("ocirepositories"))?)?).await;
+            }
+            ChartReferenceKind::ExternalArtifact | ChartReferenceKind::Unknown(_) => {
+                return Err(Obstacle::unsupported("spec.chartRef to anything but a HelmChart or an OCIRepository"));
+            }
+        }
+        let chart = self.charts_watched.find(&namespace, &name).ok_or_else(|| missing("helmcharts"))?;
+        let artifact = artifact_of(&*chart)?;
         let chart_name = chart.status.as_ref().and_then(|status| status.observed_chart_name.clone());
         Ok(ChartSource {
             chart_name: chart_name.unwrap_or_else(|| chart.spec.chart.clone()),
             // The revision of a HelmChart's artifact is the version in its Chart.yaml.
             chart_version: artifact.revision.clone(),
             artifact,
+            revision_digest: None,
         })
     }
 
-    /// Loads the chart of an artifact, once for all releases that use it.
+    /// Reads the chart of an OCIRepository, since only it says its name and version.
+    async fn oci_source(&self, artifact: Artifact) -> Result<ChartSource, Obstacle> {
+        let revision_digest = artifact.revision.rsplit('@').next().map(ToOwned::to_owned);
+        let mut source =
+            ChartSource { artifact, chart_name: String::new(), chart_version: String::new(), revision_digest };
+        let chart = self.chart(&source).await?;
+        chart.name().clone_into(&mut source.chart_name);
+        chart.version().clone_into(&mut source.chart_version);
+        Ok(source)
+    }
+
+    /// Loads the chart of a source, once for all releases that use it.
     ///
     /// An artifact whose file is gone is being made anew by its source, which starts the release again.
-    pub(super) async fn chart(&self, artifact: &Artifact) -> Result<Arc<Chart>, Obstacle> {
-        self.charts.load(artifact).await.map_err(|error| {
-            if error.is_missing() {
-                // Perhaps to the very same status, of which no watch tells: so it is looked at again.
-                let again = Obstacle::retry(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
-                return Obstacle { is_told: false, ..again };
-            }
-            Obstacle::retry(reasons::ARTIFACT_FAILED, format!("Could not load chart: {}", chain(&error)))
-        })
+    pub(super) async fn chart(&self, source: &ChartSource) -> Result<Arc<Chart>, Obstacle> {
+        let version = if source.revision_digest.is_some() { ChartVersion::WithDigest } else { ChartVersion::AsItIs };
+        self.charts.load(&source.artifact, version).await.map_err(|error| unusable(&error))
     }
 
     /// Composes the values, or takes their digest from memory where nothing they are made of has changed.
@@ -191,6 +237,19 @@ impl Releases {
     }
 }
 
+/// Says why a chart that could not be read keeps its release from going on.
+pub fn unusable(error: &ChartError) -> Obstacle {
+    if let ChartError::Version(text) = error {
+        return Obstacle { is_told: false, ..Obstacle::retry(reasons::CHART_MUTATE_ERROR, text.clone()) };
+    }
+    if error.is_missing() {
+        // Perhaps to the very same status, of which no watch tells: so it is looked at again.
+        let again = Obstacle::retry(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
+        return Obstacle { is_told: false, ..again };
+    }
+    Obstacle::retry(reasons::ARTIFACT_FAILED, format!("Could not load chart: {}", chain(error)))
+}
+
 /// Returns the `ConfigMaps` and Secrets that a release's values come from, in order.
 pub fn config_keys(object: &HelmRelease) -> Vec<ConfigKey> {
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
@@ -252,26 +311,25 @@ pub fn check_dependency(
     }
 }
 
-/// Returns a HelmChart's artifact, or why it cannot be used.
-pub fn artifact_of(chart: &HelmChart) -> Result<Artifact, Obstacle> {
+/// Returns the artifact of a chart's object, or why it cannot be used.
+pub fn artifact_of<K: ChartObject>(chart: &K) -> Result<Artifact, Obstacle> {
     usable_artifact(chart).map_err(|problem| {
-        let namespace = chart.metadata.namespace.as_deref().unwrap_or_default();
-        let name = chart.metadata.name.as_deref().unwrap_or_default();
-        let message = format!("HelmChart '{namespace}/{name}' is not ready: {problem}");
+        let (kind, namespace, name) = (K::kind(&()), chart.namespace().unwrap_or_default(), chart.name_any());
+        let message = format!("{kind} '{namespace}/{name}' is not ready: {problem}");
         Obstacle::wait(reasons::SOURCE_NOT_READY, message)
     })
 }
 
-fn usable_artifact(chart: &HelmChart) -> Result<Artifact, String> {
-    let status = chart.status.clone().unwrap_or_default();
-    let message = |kind: &str| conditions::get(&status.conditions, kind).map(|c| c.message.clone());
-    if Some(status.observed_generation) != chart.metadata.generation {
-        let is_false = conditions::is_false(&status.conditions, conditions::READY);
+fn usable_artifact<K: ChartObject>(chart: &K) -> Result<Artifact, String> {
+    let (observed, conditions, artifact) = chart.standing().unwrap_or((0, &[], None));
+    let message = |kind: &str| conditions::get(conditions, kind).map(|c| c.message.clone());
+    if Some(observed) != chart.meta().generation {
+        let is_false = conditions::is_false(conditions, conditions::READY);
         let told = message(conditions::READY).filter(|_| is_false);
         return Err(told.unwrap_or_else(|| "latest generation of object has not been reconciled".to_owned()));
     }
-    if conditions::is_true(&status.conditions, conditions::STALLED) {
+    if conditions::is_true(conditions, conditions::STALLED) {
         return Err(message(conditions::STALLED).unwrap_or_default());
     }
-    status.artifact.ok_or_else(|| "does not have an artifact".to_owned())
+    artifact.cloned().ok_or_else(|| "does not have an artifact".to_owned())
 }

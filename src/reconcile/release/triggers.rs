@@ -2,19 +2,22 @@
 
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
-use super::{chart_object, observe::is_ready};
+use super::{
+    chart_object,
+    observe::{ChartObject, is_ready},
+};
 use crate::{
     api::{
-        HelmChart, HelmRelease, conditions,
-        helm_release::ChartReferenceKind,
+        HelmRelease, conditions,
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
         reasons,
     },
     reconcile::watched::{Change, Watched},
 };
 
-/// Starts the releases of a HelmChart that has another artifact, or says something else about why it has none.
-pub fn on_chart_change(releases: &Watched<HelmRelease>, change: &Change<HelmChart>) {
+/// Starts the releases of a HelmChart or OCIRepository that has another artifact, or says something else about why it has
+/// none.
+pub fn on_chart_change<K: ChartObject>(releases: &Watched<HelmRelease>, change: &Change<K>) {
     if !is_chart_news(change.before.as_deref(), change.after.as_deref()) {
         return;
     }
@@ -31,7 +34,7 @@ pub fn on_chart_change(releases: &Watched<HelmRelease>, change: &Change<HelmChar
     }
     for release in releases.all() {
         let refers = release.spec.chart_ref.as_ref().is_some_and(|reference| {
-            reference.kind == ChartReferenceKind::HelmChart
+            reference.kind == K::REFERENCE
                 && reference.name == name
                 && reference.namespace.clone().or_else(|| release.namespace()).as_deref() == Some(&namespace)
         });
@@ -41,22 +44,22 @@ pub fn on_chart_change(releases: &Watched<HelmRelease>, change: &Change<HelmChar
     }
 }
 
-/// Tells whether a change of a HelmChart is one for the releases that use it.
-pub fn is_chart_news(before: Option<&HelmChart>, after: Option<&HelmChart>) -> bool {
+/// Tells whether a change of a chart's object is one for the releases that use it.
+pub fn is_chart_news<K: ChartObject>(before: Option<&K>, after: Option<&K>) -> bool {
     standing(before) != standing(after)
 }
 
 type Standing = (Option<i64>, Option<(String, String)>, Option<(String, String)>, bool);
 
-/// What a HelmChart says; nothing before its controller has said the first word.
-fn standing(chart: Option<&HelmChart>) -> Option<Standing> {
-    let chart = chart.filter(|chart| chart.status.is_some())?;
-    let status = chart.status.clone().unwrap_or_default();
-    let told = conditions::get(&status.conditions, conditions::READY);
-    let is_current = Some(status.observed_generation) == chart.metadata.generation;
+/// What a chart's object says; nothing before its controller has said the first word.
+fn standing<K: ChartObject>(chart: Option<&K>) -> Option<Standing> {
+    let chart = chart?;
+    let (observed, conditions, artifact) = chart.standing()?;
+    let told = conditions::get(conditions, conditions::READY);
+    let is_current = Some(observed) == chart.meta().generation;
     Some((
-        chart.metadata.generation,
-        status.artifact.map(|artifact| (artifact.revision, artifact.digest)),
+        chart.meta().generation,
+        artifact.map(|artifact| (artifact.revision.clone(), artifact.digest.clone())),
         told.filter(|_| !is_current).map(|c| (c.status.clone(), c.message.clone())),
         is_current,
     ))

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-use super::helm_repository::{Indexes, is_oci, repository};
+use super::helm_repository::{Indexes, is_oci, oci_repository, repository};
 use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report};
 use crate::api::conditions::{BUILD_FAILED, FETCH_FAILED};
 use crate::api::helm_chart::{HelmChartSourceKind, ReconcileStrategy};
@@ -20,6 +20,7 @@ use crate::reconcile::watched::{Change, Watched};
 use crate::source::chart::{self, Build, BuildError, Options};
 use crate::source::helm_repository::DownloadError;
 use crate::source::http::HttpError;
+use crate::source::oci::chart::ChartError;
 use crate::source::store::{ArtifactStore, Presence};
 use crate::telemetry::chain;
 
@@ -84,6 +85,8 @@ impl Reconciler for HelmCharts {
 enum Source {
     Git(Artifact),
     Helm(Arc<HelmRepository>, Artifact),
+    /// A registry, which has no index.
+    Oci(Arc<HelmRepository>),
 }
 
 impl HelmCharts {
@@ -95,10 +98,9 @@ impl HelmCharts {
         }
         self.sources.check_storage(run).await?;
         let source = self.source(run.namespace(), spec).await?;
-        let artifact = match &source {
-            Source::Git(artifact) | Source::Helm(_, artifact) => artifact,
-        };
-        run.status.observed_source_artifact_revision = Some(artifact.revision.clone());
+        if let Source::Git(artifact) | Source::Helm(_, artifact) = &source {
+            run.status.observed_source_artifact_revision = Some(artifact.revision.clone());
+        }
         let options = options(spec, run.generation(), &run.status, &source);
         let store = self.sources.store.clone();
         let outcome = match &source {
@@ -128,6 +130,15 @@ impl HelmCharts {
                 };
                 self.sources.showing_progress(run, work).await?
             }
+            Source::Oci(owner) => {
+                let namespace = run.namespace().to_owned();
+                let work = async {
+                    chart::check_name(&spec.chart).map_err(obstacle)?;
+                    let repository = oci_repository(&self.sources, &namespace, &owner.spec, &spec.chart).await?;
+                    chart::pull_oci(&repository, &spec.chart, &spec.version, &options).await.map_err(obstacle)
+                };
+                self.sources.showing_progress(run, work).await?
+            }
         };
         self.keep(run, outcome?).await
     }
@@ -152,7 +163,7 @@ impl HelmCharts {
             HelmChartSourceKind::HelmRepository => {
                 let source = self.helm_repositories.find(namespace, name).ok_or_else(|| missing("helmrepositories"))?;
                 if is_oci(&source.spec) {
-                    return Err(Obstacle::unsupported("spec.sourceRef to a HelmRepository of type oci"));
+                    return Ok(Source::Oci(source));
                 }
                 (source.status.as_ref().and_then(|status| status.artifact.clone()), Some(source))
             }
@@ -243,7 +254,15 @@ fn obstacle(error: BuildError) -> Obstacle {
             let message = format!("failed to authenticate with the Helm repository: {message}");
             Obstacle::fetch(reasons::AUTHENTICATION_FAILED, message)
         }
-        BuildError::Download(_) | BuildError::Pull(_) => Obstacle::fetch("ChartPullError", message),
+        BuildError::Tags { source: error, .. } | BuildError::PullOci { source: ChartError::Registry(error), .. }
+            if error.status().is_some_and(|status| status.as_u16() == 401) =>
+        {
+            let message = format!("failed to authenticate with the Helm repository: {message}");
+            Obstacle::fetch(reasons::AUTHENTICATION_FAILED, message)
+        }
+        BuildError::Download(_) | BuildError::Pull(_) | BuildError::Tags { .. } | BuildError::PullOci { .. } => {
+            Obstacle::fetch("ChartPullError", message)
+        }
         BuildError::Metadata(_) => Obstacle::retry(BUILD_FAILED, "MetadataPatchError", message).stalled(),
         BuildError::Values(_) => Obstacle::retry(BUILD_FAILED, reasons::VALUES_FILES_ERROR, message).stalled(),
         BuildError::Dependency(_) => Obstacle::retry(BUILD_FAILED, "DependencyBuildError", message),
@@ -267,7 +286,7 @@ pub fn follow_sources(
     let followers = charts.clone();
     helm_repositories.listen(move |change| {
         let artifact = |object: &HelmRepository| object.status.as_ref().and_then(|status| status.artifact.clone());
-        if let Some(source) = moved(change, artifact) {
+        if let Some(source) = moved(change, artifact).or_else(|| changed_registry(change)) {
             trigger(&followers, &HelmChartSourceKind::HelmRepository, source);
         }
     });
@@ -280,6 +299,12 @@ fn moved<K>(change: &Change<K>, artifact: impl Fn(&K) -> Option<Artifact>) -> Op
         Some(before) if artifact(before) == artifact(after) => None,
         _ => Some(after),
     }
+}
+
+/// Returns a registry whose spec has changed: it has no artifact that would tell of it.
+fn changed_registry(change: &Change<HelmRepository>) -> Option<&HelmRepository> {
+    let (before, after) = (change.before.as_deref()?, change.after.as_deref()?);
+    (is_oci(&after.spec) && before.metadata.generation != after.metadata.generation).then_some(after)
 }
 
 fn trigger<K: Resource>(charts: &Watched<HelmChart>, kind: &HelmChartSourceKind, source: &K) {

@@ -10,12 +10,15 @@ use jiff::Timestamp;
 
 use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report};
 use crate::api::helm_repository::HelmRepositoryType;
+use crate::api::oci_repository::OCIProvider;
 use crate::api::{Artifact, Condition, HelmRepository, HelmRepositorySpec, HelmRepositoryStatus, reasons};
 use crate::reconcile::shell::{Next, Reconciled, Reconciler, Run};
 use crate::reconcile::watched::lock;
 use crate::source::helm_repository::{self, IndexFetchError, Repository, RepositoryUrlError, Validators};
-use crate::source::http::{HttpError, Tls};
+use crate::source::http::{Credentials, HttpError, Tls};
 use crate::source::index::Index;
+use crate::source::oci::{self, DockerConfig, Login, Name, Transport};
+use crate::source::secret::SecretData;
 use crate::source::store::ArtifactStore;
 use crate::telemetry::chain;
 
@@ -216,31 +219,104 @@ pub async fn repository(sources: &Sources, namespace: &str, spec: &HelmRepositor
             Obstacle::fetch(reasons::FAILED, format!("failed to construct Helm client: {error}")).stalled()
         }
     })?;
-    let refused = |message: String| Obstacle::fetch(reasons::AUTHENTICATION_FAILED, message);
-    let mut tls = Tls::default();
+    let access = access(sources, namespace, spec).await?;
+    Repository::new(url, access.credentials.as_ref(), &access.tls, spec.pass_credentials, timeout(spec))
+        .map_err(|error| refused(format!("failed to construct Helm client's TLS config: {error}")))
+}
+
+/// Prepares access to the repository of one chart in the registry of an object.
+pub async fn oci_repository(
+    sources: &Sources,
+    namespace: &str,
+    spec: &HelmRepositorySpec,
+    chart: &str,
+) -> Result<oci::Repository, Obstacle> {
+    let no_client =
+        |error: String| Obstacle::fetch(reasons::FAILED, format!("failed to construct Helm client: {error}")).stalled();
+    if spec.secret_ref.is_none() && spec.provider != OCIProvider::Generic {
+        return Err(Obstacle::unsupported("spec.provider of the HelmRepository"));
+    }
+    let url = helm_repository::normalise_url(&spec.url);
+    let Some(place) = url.strip_prefix("oci://") else {
+        return Err(no_client(format!("invalid OCI registry URL: {url}")));
+    };
+    let (host, path) = place.split_once('/').unwrap_or((place, ""));
+    let path = format!("{path}/{chart}");
+    let name = Name::new(host, path.trim_matches('/')).map_err(|error| no_client(error.to_string()))?;
+    let access = access(sources, namespace, spec).await?;
+    let login = match (&spec.secret_ref, &access.secret) {
+        (Some(reference), Some(secret)) => login(host, &reference.name, secret, access.credentials.as_ref())
+            .map_err(|text| refused(format!("failed to configure OCI registry authentication: {text}")))?,
+        _ => None,
+    };
+    let transport = if spec.insecure { Transport::Plain } else { Transport::Tls };
+    oci::Repository::new(name, transport, login, &access.tls, timeout(spec))
+        .map_err(|error| refused(format!("failed to construct Helm client's TLS config: {error}")))
+}
+
+fn refused(message: String) -> Obstacle {
+    Obstacle::fetch(reasons::AUTHENTICATION_FAILED, message)
+}
+
+fn timeout(spec: &HelmRepositorySpec) -> Duration {
+    spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.get_or(DEFAULT_TIMEOUT))
+}
+
+/// Finds the login for a registry in a Secret: of a Docker configuration that of the host, else user and password.
+fn login(
+    host: &str,
+    secret_name: &str,
+    secret: &SecretData,
+    credentials: Option<&Credentials>,
+) -> Result<Option<Login>, String> {
+    let config = DockerConfig::from_secret(secret)
+        .map_err(|error| format!("unable to load Docker config from Secret '{secret_name}': {error}"))?;
+    if let Some(config) = config {
+        let login = config.for_host(host).cloned();
+        return match login {
+            Some(login) => Ok(Some(login)),
+            None => Err(format!("no auth config for '{host}' in the docker-registry Secret '{secret_name}'")),
+        };
+    }
+    Ok(credentials.and_then(|credentials| match credentials {
+        Credentials::Basic { username, password } => {
+            Some(Login::Basic { username: username.clone(), password: password.clone() })
+        }
+        Credentials::Bearer(_) => None,
+    }))
+}
+
+/// What the Secrets of an object say.
+struct SecretAccess {
+    tls: Tls,
+    credentials: Option<Credentials>,
+    secret: Option<Arc<SecretData>>,
+}
+
+/// Reads the Secrets that an object names.
+async fn access(sources: &Sources, namespace: &str, spec: &HelmRepositorySpec) -> Result<SecretAccess, Obstacle> {
+    let mut access = SecretAccess { tls: Tls::default(), credentials: None, secret: None };
     if let Some(reference) = &spec.cert_secret_ref {
         let name = &reference.name;
         let secret = sources.secrets.read(namespace, name).await;
         let secret = secret.map_err(|error| {
             refused(format!("failed to get TLS authentication secret '{namespace}/{name}': {error}"))
         })?;
-        tls = Tls::from_secret(&secret);
+        access.tls = Tls::from_secret(&secret);
     }
-    let mut credentials = None;
     if let Some(reference) = &spec.secret_ref {
         let name = &reference.name;
         let secret = sources.secrets.read(namespace, name).await;
         let secret = secret
             .map_err(|error| refused(format!("failed to get authentication secret '{namespace}/{name}': {error}")))?;
-        credentials = helm_repository::credentials(&secret)
+        access.credentials = helm_repository::credentials(&secret)
             .map_err(|error| refused(format!("failed to detect authentication methods: {error}")))?;
         if spec.cert_secret_ref.is_none() {
-            tls = Tls::from_secret(&secret);
+            access.tls = Tls::from_secret(&secret);
         }
+        access.secret = Some(secret);
     }
-    let timeout = spec.timeout.as_ref().map_or(DEFAULT_TIMEOUT, |timeout| timeout.get_or(DEFAULT_TIMEOUT));
-    Repository::new(url, credentials.as_ref(), &tls, spec.pass_credentials, timeout)
-        .map_err(|error| refused(format!("failed to construct Helm client's TLS config: {error}")))
+    Ok(access)
 }
 
 fn obstacle(error: IndexFetchError) -> Obstacle {
@@ -272,11 +348,29 @@ fn human_size(bytes: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::secret::Redacted;
 
     #[test]
     fn sizes_are_for_people() {
         assert_eq!(human_size(999), "999B");
         assert_eq!(human_size(1_234_567), "1.235MB");
+    }
+
+    #[test]
+    fn a_login_is_found_for_the_registrys_host() {
+        let found = |host: &str, data: &[(&str, &str)]| {
+            let secret: SecretData = data.iter().copied().collect();
+            let credentials = helm_repository::credentials(&secret).unwrap();
+            login(host, "s", &secret, credentials.as_ref())
+        };
+        let basic = |user: &str| Login::Basic { username: user.into(), password: Redacted::new("p".into()) };
+        let config = [(".dockerconfigjson", r#"{"auths": {"ghcr.io": {"username": "docker", "password": "p"}}}"#)];
+        assert_eq!(found("ghcr.io", &config), Ok(Some(basic("docker"))));
+        let other = "no auth config for 'quay.io' in the docker-registry Secret 's'";
+        assert_eq!(found("quay.io", &config), Err(other.to_owned()));
+        assert_eq!(found("quay.io", &[("username", "u"), ("password", "p")]), Ok(Some(basic("u"))));
+        assert_eq!(found("quay.io", &[]), Ok(None));
+        assert!(found("quay.io", &[(".dockerconfigjson", "hunter2")]).unwrap_err().starts_with("unable to load"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The controllers of sources: GitRepository, HelmRepository and HelmChart.
+//! The controllers of sources: GitRepository, HelmRepository, HelmChart, OCIRepository and Bucket.
 //!
-//! All three run alike: the stored artifact is looked for, what is wanted is compared with it, fetched or built if it
+//! All run alike: the stored artifact is looked for, what is wanted is compared with it, fetched or built if it
 //! differs, and the status says what came of it. A failure keeps the last artifact.
 //!
 //! | file | subject |
@@ -9,15 +9,19 @@
 //! | [`helm_repository`] | an index of charts |
 //! | [`helm_chart`] | one chart of a repository or of a folder |
 //! | [`gone`] | what is kept for charts that are gone |
+//! | [`oci_repository`] | an artifact of a registry |
+//! | [`bucket`] | accepted, and said to be not acted on |
 //! | [`obstacle`] | what keeps a source from being stored |
 //! | [`report`] | the conditions that Flux writes |
 //! | [`secrets`] | what Secrets hold, read once for each of their versions |
 
+pub mod bucket;
 pub mod git_repository;
 pub mod gone;
 pub mod helm_chart;
 pub mod helm_repository;
 mod obstacle;
+pub mod oci_repository;
 mod report;
 pub mod secrets;
 
@@ -54,7 +58,7 @@ trait Stored: Reconciled {
     }
 }
 
-/// What all three controllers use.
+/// What all the controllers use.
 #[derive(Clone)]
 pub struct Sources {
     pub store: ArtifactStore,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Secret, ServiceAccount};
 use kube::{Api, Client};
 
 use crate::reconcile::watched::lock;
@@ -32,6 +32,22 @@ pub struct Secrets {
 impl Secrets {
     pub fn new(client: Client, seen: SeenVersion) -> Self {
         Self { client, seen, kept: Mutex::default() }
+    }
+
+    /// Names the Secrets with which a ServiceAccount pulls images.
+    pub async fn pull_secrets(&self, namespace: &str, account: &str) -> Result<Vec<String>, SecretError> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        match api.get_opt(account).await {
+            Ok(Some(found)) => {
+                let references = found.image_pull_secrets.unwrap_or_default();
+                Ok(references.into_iter().map(|reference| reference.name).collect())
+            }
+            Ok(None) => Err(SecretError(format!("serviceaccount '{namespace}/{account}' not found"))),
+            Err(error) => {
+                let text = crate::telemetry::chain(&error);
+                Err(SecretError(format!("failed to get serviceaccount '{namespace}/{account}': {text}")))
+            }
+        }
     }
 
     /// Returns the data of a Secret.

@@ -19,6 +19,8 @@ pub const HELM_RELEASE: Kind = Kind("helm.toolkit.fluxcd.io", "v2", "HelmRelease
 pub const GIT_REPOSITORY: Kind = Kind("source.toolkit.fluxcd.io", "v1", "GitRepository");
 pub const HELM_REPOSITORY: Kind = Kind("source.toolkit.fluxcd.io", "v1", "HelmRepository");
 pub const HELM_CHART: Kind = Kind("source.toolkit.fluxcd.io", "v1", "HelmChart");
+pub const OCI_REPOSITORY: Kind = Kind("source.toolkit.fluxcd.io", "v1", "OCIRepository");
+pub const BUCKET: Kind = Kind("source.toolkit.fluxcd.io", "v1", "Bucket");
 pub const KUSTOMIZATION: Kind = Kind("kustomize.toolkit.fluxcd.io", "v1", "Kustomization");
 pub const DEPLOYMENT: Kind = Kind("apps", "v1", "Deployment");
 pub const JOB: Kind = Kind("batch", "v1", "Job");
@@ -35,6 +37,7 @@ impl Kind {
         let plural = match kind.kind.as_str() {
             "HelmRepository" => "helmrepositories",
             "GitRepository" => "gitrepositories",
+            "OCIRepository" => "ocirepositories",
             _ => return ApiResource::from_gvk(&kind),
         };
         ApiResource::from_gvk_with_plural(&kind, plural)

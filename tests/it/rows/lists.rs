@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::{Owner, Row};
 
 const DRIFT: &str = "comes with drift detection";
-const OCI: &str = "comes with chartRef to an OCIRepository";
 const IDENTITY: &str = "comes with spec.kubeConfig";
 const KUSTOMIZATION: &str = "is of the Kustomization controller: its own tests";
 const SOURCES: &str = "is of the source controllers: their own tests";
@@ -16,13 +15,6 @@ const GROUPS: &[(&str, &str)] = &[("drift-diff", DRIFT), ("drift-report", DRIFT)
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
-    ("controller/OCI digest becomes build metadata", OCI),
-    ("controller/OCI tag with underscore matches plus in chart version", OCI),
-    ("controller/leading v in OCI tag is ignored", OCI),
-    ("controller/leading v in chart version is ignored", OCI),
-    ("controller/digest metadata with mismatching tag", OCI),
-    ("controller/digest metadata with digest only", OCI),
-    ("controller/digest metadata with a chart version that is not semver", OCI),
     (
         "controller/a new event during the health wait cancels it (opt-in)",
         "comes with the end of a wait by a new revision",
@@ -32,9 +24,6 @@ const ROWS: &[(&str, &str)] = &[
     ("delete/service account check fails", IDENTITY),
     ("delete/uninstall fails", IDENTITY),
     ("message/drift correction running", DRIFT),
-    ("source-ready/OCIRepository new generation while Ready=True", OCI),
-    ("source-ready/OCIRepository new generation while Ready=False", OCI),
-    ("source-ready/OCIRepository stalled", OCI),
 ];
 
 /// The rows that are listed by name because they are not run.
@@ -43,9 +32,10 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Says why a row is not run here.
-pub fn elsewhere(owner: Owner, name: &str, group: &str) -> Option<&'static str> {
+pub fn elsewhere(owner: Owner, name: &str, group: &str, input: &Map<String, Value>) -> Option<&'static str> {
     match owner {
         Owner::Environment => return Some(KUSTOMIZATION),
+        Owner::Source if super::oci::is_run(group, input) => return None,
         Owner::Source => return Some(SOURCES),
         Owner::Image => return Some(IMAGES),
         Owner::Release => {}

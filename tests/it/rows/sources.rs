@@ -1,7 +1,7 @@
 //! What a release waits for: its chart, and other releases.
 
 use bowline::{
-    api::{HelmChart, HelmRelease, helm_release::HelmReleaseStatus},
+    api::{HelmChart, HelmRelease, OCIRepository, helm_release::HelmReleaseStatus},
     reconcile::release::{chart_object, chart_object::Written, observe, triggers},
 };
 use serde::Deserialize;
@@ -24,6 +24,15 @@ fn helm_chart(status: &Value, generation: i64) -> HelmChart {
     chart
 }
 
+fn oci_repository(status: &Value, generation: i64) -> OCIRepository {
+    let spec = json!({ "url": "oci://registry.test/hello", "interval": "1m" });
+    let mut repository = OCIRepository::new("mock", serde_json::from_value(spec).unwrap());
+    repository.metadata.namespace = Some("default".to_owned());
+    repository.metadata.generation = Some(generation);
+    repository.status = serde_json::from_value(status.clone()).unwrap();
+    repository
+}
+
 fn artifact(revision: &str) -> Value {
     json!({ "path": "a.tgz", "url": "http://a", "revision": revision, "digest": format!("sha256:{revision}"),
             "lastUpdateTime": "2024-01-02T03:04:05Z" })
@@ -31,7 +40,6 @@ fn artifact(revision: &str) -> Value {
 
 pub fn source_ready(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
     let kind: String = input.need("kind")?;
-    check(kind == "HelmChart", || format!("kind '{kind}' is not known"))?;
     let generation = input.need("generation")?;
     let mut conditions = Vec::new();
     if let Some(ready) = input.get::<bool>("ready")? {
@@ -41,12 +49,13 @@ pub fn source_ready(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<
         conditions.push(condition("Stalled", true, &message));
     }
     let has_artifact = input.get("artifact")?.unwrap_or(true);
-    let chart = helm_chart(
-        &json!({ "observedGeneration": input.need::<i64>("observedGeneration")?, "conditions": conditions,
-                 "artifact": has_artifact.then(|| artifact("1.0.0")) }),
-        generation,
-    );
-    let found = observe::artifact_of(&chart);
+    let status = json!({ "observedGeneration": input.need::<i64>("observedGeneration")?, "conditions": conditions,
+                         "artifact": has_artifact.then(|| artifact("1.0.0")) });
+    let found = match kind.as_str() {
+        "HelmChart" => observe::artifact_of(&helm_chart(&status, generation)),
+        "OCIRepository" => observe::artifact_of(&oci_repository(&status, generation)),
+        _ => return Err(format!("kind '{kind}' is not known")),
+    };
     same("ready", &found.is_ok(), &expect.need("ready")?)?;
     expect.holds("message", &found.err().map(|obstacle| obstacle.message).unwrap_or_default())
 }
