@@ -3,7 +3,7 @@
 SHELL := /bin/bash -o pipefail
 .SHELLFLAGS := -ec
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-once test test-fast setup lint deny cluster-up cluster-down fuzz-short bench bench-short bench-engine
+.PHONY: help demo demo-once test test-fast setup lint deny cluster-up cluster-down fuzz-short bench bench-short bench-engine differential
 
 CARGO ?= cargo
 # Tests over the case packs are ignored unless the folder that holds the packs is known.
@@ -80,6 +80,21 @@ bench-short: ## 30 releases, against the recorded figures: fails when requests o
 	$(CARGO) build --workspace
 	@target=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/'); \
 	$(CONTROLLER_BENCH) --program $$target/debug/bowline $(SHORT)
+
+ROWS := $(or $(BOWLINE_CACHE),$(HOME)/.cache/bowline)/differential
+COUNT ?= 20000
+SEED ?= $(shell date +%s)
+HELM_VERSION := -X helm.sh/helm/v4/internal/version.version=v4.3.1 \
+  -X helm.sh/helm/v4/internal/version.gitCommit=c0d08d0d6d9424d4a14febb5e8a3e51b0dd00dff \
+  -X helm.sh/helm/v4/internal/version.gitTreeState=clean
+
+differential: ## COUNT snippets and a fifth as many charts, written at random from SEED, through Helm and the engine (needs Go)
+	@mkdir -p $(ROWS)
+	cd tests/engine/oracle && GOWORK=off go build -ldflags '$(HELM_VERSION)' -o $(ROWS)/oracle . && \
+	  $(ROWS)/oracle snippets $(COUNT) $(SEED) 2>/dev/null >$(ROWS)/snippets.jsonl && \
+	  $(ROWS)/oracle charts $$(($(COUNT) / 5)) $(SEED) 2>/dev/null >$(ROWS)/charts.jsonl
+	helm=$$(tests/cluster/setup.sh tools | sed -n 's/^helm=//p'); HELM=$$helm ENGINE_ROWS=$(ROWS) \
+	  $(CARGO) test -p bowline-helm --test vectors --test charts --no-fail-fast generated -- --nocapture
 
 BENCH := $(or $(BOWLINE_CACHE),$(HOME)/.cache/bowline)/bench
 ROUNDS ?= 3

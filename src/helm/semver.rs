@@ -53,8 +53,8 @@ pub enum Error {
 #[error("strconv.ParseUint: parsing {}: {}", crate::quote::quote(.0), if .0.is_empty() { "invalid syntax" } else { "value out of range" })]
 pub struct NumberError(String);
 
-/// A version. Order and equality leave the build metadata out.
-#[derive(Debug, Clone)]
+/// A version. Order and equality leave the build metadata out. The default is Go's zero value: 0.0.0, made of no text.
+#[derive(Debug, Clone, Default)]
 pub struct Version {
     major: u64,
     minor: u64,

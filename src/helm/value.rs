@@ -107,8 +107,7 @@ impl Value {
 
     /// Makes a `[]string`.
     pub fn strings<S: Into<Str>>(items: impl IntoIterator<Item = S>) -> Self {
-        let items: Vec<Value> = items.into_iter().map(|s| Self::Str(s.into())).collect();
-        Self::List(List::new(ListType::Str, items))
+        Self::List(List::strings(items.into_iter().map(|s| Self::Str(s.into())).collect()))
     }
 
     /// Makes a `map[string]interface {}` of the pairs; of equal keys the last wins.

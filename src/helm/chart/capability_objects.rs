@@ -31,10 +31,14 @@ impl Object for Pointer {
 
     fn fields(&self) -> Vec<(&'static str, Value)> {
         vec![
-            ("KubeVersion", Value::object(Version(self.0.kube_version.clone()))),
+            ("KubeVersion", Value::object(Version { version: self.0.kube_version.clone(), addressable: true })),
             ("APIVersions", Value::object(VersionSet(self.0.clone()))),
             ("HelmVersion", Value::object(BuildInfo)),
         ]
+    }
+
+    fn deep_copy(&self) -> Option<Value> {
+        Some(Value::object(Self(Capabilities { kube_version: exported(&self.0.kube_version), ..self.0.clone() })))
     }
 
     fn equal(&self, other: &dyn Object) -> bool {
@@ -42,8 +46,16 @@ impl Object for Pointer {
     }
 }
 
-/// `common.KubeVersion`
-struct Version(KubeVersion);
+/// `common.KubeVersion`, whose methods only its pointer has: they are found on the field, not on a copy of it.
+struct Version {
+    version: KubeVersion,
+    addressable: bool,
+}
+
+/// A version without the field that is not exported.
+fn exported(version: &KubeVersion) -> KubeVersion {
+    KubeVersion { normalized: String::new(), ..version.clone() }
+}
 
 impl Object for Version {
     fn type_name(&self) -> &'static str {
@@ -53,18 +65,19 @@ impl Object for Version {
     fn fields(&self) -> Vec<(&'static str, Value)> {
         // Printing shows the field that is not exported, too.
         vec![
-            ("Version", text(&self.0.version)),
-            ("normalizedVersion", text(&self.0.normalized)),
-            ("Major", text(&self.0.major)),
-            ("Minor", text(&self.0.minor)),
+            ("Version", text(&self.version.version)),
+            ("normalizedVersion", text(&self.version.normalized)),
+            ("Major", text(&self.version.major)),
+            ("Minor", text(&self.version.minor)),
         ]
     }
 
     fn member(&self, name: &str) -> Option<Member> {
         Some(match name {
-            "Version" => Member::Field(text(&self.0.version)),
-            "Major" => Member::Field(text(&self.0.major)),
-            "Minor" => Member::Field(text(&self.0.minor)),
+            "Version" => Member::Field(text(&self.version.version)),
+            "Major" => Member::Field(text(&self.version.major)),
+            "Minor" => Member::Field(text(&self.version.minor)),
+            _ if !self.addressable => return None,
             "String" => Member::Method(Method { name: "String", params: &[], variadic: None }),
             "GitVersion" => Member::Method(Method { name: "GitVersion", params: &[], variadic: None }),
             _ => return None,
@@ -73,8 +86,8 @@ impl Object for Version {
 
     fn invoke(&self, method: &str, _args: &[Value]) -> Result<Value, Failure> {
         match method {
-            "String" => Ok(text(self.0.comparable())),
-            "GitVersion" => Ok(text(&self.0.version)),
+            "String" => Ok(text(self.version.comparable())),
+            "GitVersion" => Ok(text(&self.version.version)),
             other => Err(unknown(self, other)),
         }
     }
@@ -84,16 +97,24 @@ impl Object for Version {
     }
 
     fn addressed_string(&self) -> Option<Str> {
-        Some(self.0.comparable().into())
+        self.addressable.then(|| self.version.comparable().into())
+    }
+
+    fn as_argument(&self) -> Option<Value> {
+        self.addressable.then(|| Value::object(Self { version: self.version.clone(), addressable: false }))
+    }
+
+    fn deep_copy(&self) -> Option<Value> {
+        Some(Value::object(Self { version: exported(&self.version), addressable: false }))
     }
 
     fn json_fields(&self) -> Vec<(&'static str, Value)> {
-        let KubeVersion { version, normalized: _, major, minor } = &self.0;
+        let KubeVersion { version, normalized: _, major, minor } = &self.version;
         vec![("Version", text(version)), ("Major", text(major)), ("Minor", text(minor))]
     }
 
     fn equal(&self, other: &dyn Object) -> bool {
-        same(self, other, |a, b| a.0 == b.0)
+        same(self, other, |a, b| a.version == b.version)
     }
 }
 

@@ -90,7 +90,7 @@ pub(super) fn check_api_version(chart_yaml: &[u8]) -> Result<(), Error> {
 }
 
 fn document(data: &[u8]) -> Result<Value, values::DocumentError> {
-    yaml::parse(data).map_err(values::DocumentError::Yaml)
+    yaml::parse_with_floats(data).map_err(values::DocumentError::Yaml)
 }
 
 /// What is gathered while the files are sorted into a chart.

@@ -9,6 +9,7 @@ use super::decode;
 use super::dependencies::Node;
 use crate::notice::{Level, Notice};
 use crate::quote::quote;
+use crate::template::sprintf;
 use crate::value::{Map, MapType, Str, Value};
 use crate::yaml;
 
@@ -342,12 +343,8 @@ pub(super) fn show(value: &Value) -> String {
 
 /// Writes a value as Go's `%t` does when it is no boolean.
 fn show_mismatch(value: &Value) -> String {
-    match value {
-        Value::Nil => "%!t(<nil>)".to_string(),
-        Value::Bool(b) => b.to_string(),
-        Value::List(list) => format!("[{}]", list.iter().map(show_mismatch).collect::<Vec<_>>().join(" ")),
-        other => format!("%!t({}={})", other.type_name(), show(other)),
-    }
+    let shown = sprintf(b"%t", std::slice::from_ref(value));
+    shown.map_or_else(|error| error.to_string(), |text| text.to_text().into_owned())
 }
 
 #[cfg(test)]

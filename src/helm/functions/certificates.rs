@@ -6,8 +6,9 @@ use aws_lc_rs::rsa::KeySize;
 use sha2::{Digest, Sha256};
 
 use super::arguments::{int, text};
+use super::certificate_reading::{self, Parent};
 use super::clock::{Time, Zone};
-use super::der::{self, Malformed, Reader, bit_string, element, sequence, unsigned};
+use super::der::{self, bit_string, element, sequence, unsigned};
 use super::encodings::decode64;
 use super::keys::{CryptoError, PrivateKey};
 use super::{Call, Failure, Function, Type, layouts, pem};
@@ -128,60 +129,9 @@ enum SignError {
     Time,
 }
 
-/// What of a signer's certificate goes into those it signs.
-struct Parent {
-    subject: Vec<u8>,
-    public_key: Vec<u8>,
-    key_id: Option<Vec<u8>>,
-}
-
 fn parse_certificate(der: &[u8]) -> Result<Parent> {
-    read_certificate(der).map_err(|Malformed| {
-        Failure::message("error parsing certificate: decodedCert.Bytes: x509: malformed certificate")
-    })
-}
-
-fn read_certificate(der: &[u8]) -> std::result::Result<Parent, Malformed> {
-    let mut whole = Reader::new(der).enter()?;
-    let mut tbs = whole.enter()?;
-    if tbs.peek_tag() == Some(0xa0) {
-        tbs.any()?;
-    }
-    tbs.expect(der::INTEGER)?;
-    tbs.enter()?;
-    tbs.enter()?;
-    tbs.enter()?;
-    let (tag, _, subject) = tbs.any()?;
-    let mut key_info = tbs.enter()?;
-    key_info.enter()?;
-    let bits = key_info.expect(der::BIT_STRING)?;
-    let (0, public_key) = bits.split_first().map(|(unused, key)| (*unused, key)).ok_or(Malformed)? else {
-        return Err(Malformed);
-    };
-    if tag != der::SEQUENCE {
-        return Err(Malformed);
-    }
-    let mut key_id = None;
-    while !tbs.is_empty() {
-        let (tag, content, _) = tbs.any()?;
-        if tag == 0xa3 {
-            key_id = subject_key_id(content)?;
-        }
-    }
-    Ok(Parent { subject: subject.to_vec(), public_key: public_key.to_vec(), key_id })
-}
-
-fn subject_key_id(extensions: &[u8]) -> std::result::Result<Option<Vec<u8>>, Malformed> {
-    let mut extensions = Reader::new(extensions).enter()?;
-    while !extensions.is_empty() {
-        let mut extension = extensions.enter()?;
-        let oid = extension.expect(der::OID)?;
-        if oid == [0x55, 0x1d, 14] {
-            let value = extension.expect(der::OCTET_STRING)?;
-            return Reader::new(value).expect(der::OCTET_STRING).map(|id| Some(id.to_vec()));
-        }
-    }
-    Ok(None)
+    certificate_reading::parse(der)
+        .map_err(|error| Failure::message(format!("error parsing certificate: decodedCert.Bytes: {error}")))
 }
 
 /// What a new certificate says.
@@ -366,7 +316,7 @@ mod tests {
     fn a_signed_certificate_names_its_signer() {
         let ca_key = PrivateKey::generate_rsa(KeySize::Rsa2048).expect("a key");
         let ca = Template { common_name: b"ca".to_vec(), ..template(true) }.sign(&ca_key, None).expect("an authority");
-        let parent = read_certificate(&ca).expect("parsed");
+        let parent = certificate_reading::parse(&ca).expect("parsed");
         let key = PrivateKey::generate_rsa(KeySize::Rsa2048).expect("a key");
         let signed = template(false).sign(&key, Some((&parent, &ca_key))).expect("signed");
         let id = parent.key_id.clone().expect("an authority has a key id");
@@ -377,7 +327,7 @@ mod tests {
     #[test]
     fn what_is_no_certificate_is_refused() {
         for der in [&b""[..], b"0", b"0\x03\x02\x01\x00", &[0x30; 64]] {
-            assert!(read_certificate(der).is_err());
+            assert!(certificate_reading::parse(der).is_err());
         }
     }
 }

@@ -1,5 +1,6 @@
 //! As much of ASN.1's DER as keys and certificates need.
 
+pub const BOOLEAN: u8 = 0x01;
 pub const INTEGER: u8 = 0x02;
 pub const BIT_STRING: u8 = 0x03;
 pub const OCTET_STRING: u8 = 0x04;

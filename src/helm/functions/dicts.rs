@@ -115,6 +115,7 @@ fn copy(value: &Value, depth: usize) -> Result {
             let items: Vec<Value> = list.iter().map(|item| copy(item, depth + 1)).collect::<Result<_>>()?;
             Value::List(List::new(list.list_type(), items))
         }
+        Value::Obj(object) => object.deep_copy().unwrap_or_else(|| value.clone()),
         other => other.clone(),
     })
 }

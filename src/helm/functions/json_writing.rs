@@ -41,7 +41,11 @@ fn put_text(out: &mut String, text: &[u8], layout: Layout) {
 
 fn put(out: &mut String, value: &Value, layout: Layout, depth: usize) -> Result<()> {
     if depth > MAX_DEPTH {
-        return Err(Failure::limit(format!("a value nested deeper than {MAX_DEPTH} cannot be encoded")));
+        // Only a map that holds itself nests so deep.
+        return Err(Failure::message(format!(
+            "json: unsupported value: encountered a cycle via {}",
+            value.type_name()
+        )));
     }
     check_len(out.len())?;
     match value {

@@ -8,6 +8,7 @@ mod addresses;
 mod arguments;
 mod cases;
 mod cast;
+mod certificate_reading;
 mod certificates;
 mod ciphers;
 mod clock;

@@ -6,7 +6,7 @@ use super::wrapping::{abbreviate, wrap};
 use super::{Call, Failure, Function, Type};
 use crate::runes::{decode, is_space};
 use crate::value::quote::quoted as quote;
-use crate::value::{Map, MapType, Str, Value};
+use crate::value::{ListType, Map, MapType, Str, Value};
 
 type Result<T = Value> = std::result::Result<T, Failure>;
 
@@ -49,7 +49,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("replace", &[STR, STR, STR], |_, a| Ok(replace(text(a, 2), text(a, 0), text(a, 1))?.into())),
     Function::new("plural", &[STR, STR, INT], |_, a| Ok(string(a, usize::from(int(a, 2) != 1)).into())),
     Function::new("toString", &[ANY], |_, a| Ok(display(&a[0])?.into())),
-    Function::new("toStrings", &[ANY], |_, a| Ok(Value::strings(texts(&a[0])?))),
+    Function::new("toStrings", &[ANY], to_strings),
     Function::new("join", &[STR, ANY], join),
     Function::new("sortAlpha", &[ANY], sort_alpha),
     Function::new("split", &[STR, STR], |_, a| Ok(numbered(split(text(a, 1), text(a, 0), -1)))),
@@ -302,9 +302,23 @@ fn join(_: &mut Call<'_>, a: &[Value]) -> Result {
     Ok(parts.join(separator).into())
 }
 
+fn to_strings(_: &mut Call<'_>, a: &[Value]) -> Result {
+    match &a[0] {
+        Value::List(list) if list.list_type() == ListType::Str => Ok(a[0].clone()),
+        other => Ok(Value::strings(texts(other)?)),
+    }
+}
+
 fn sort_alpha(_: &mut Call<'_>, a: &[Value]) -> Result {
     if elements(&a[0]).is_none() {
         return Ok(Value::strings([display(&a[0])?]));
+    }
+    if let Value::List(list) = &a[0]
+        && list.list_type() == ListType::Str
+    {
+        // Go sorts the very slice that it was given.
+        list.sort_in_place();
+        return Ok(a[0].clone());
     }
     let mut parts = texts(&a[0])?;
     parts.sort();

@@ -38,10 +38,13 @@ const TIME_METHODS: &[Method] = &[
     method("Format", &[Type::String]),
     method("GoString", &[]),
     method("Hour", &[]),
+    method("In", &[Type::Object("*time.Location")]),
     method("IsDST", &[]),
     method("IsZero", &[]),
     method("Local", &[]),
     method("Location", &[]),
+    method("MarshalJSON", &[]),
+    method("MarshalText", &[]),
     method("Minute", &[]),
     method("Month", &[]),
     method("Nanosecond", &[]),
@@ -58,6 +61,18 @@ const TIME_METHODS: &[Method] = &[
     method("Weekday", &[]),
     method("Year", &[]),
     method("YearDay", &[]),
+];
+
+/// Methods with results that templates cannot take.
+const REFUSED: &[(Method, &str)] = &[
+    (method("Clock", &[]), "function Clock has 3 return values; should be 1 or 2"),
+    (method("Date", &[]), "function Date has 3 return values; should be 1 or 2"),
+    (method("ISOWeek", &[]), "invalid function signature for ISOWeek: second return value should be error; is int"),
+    (method("Zone", &[]), "invalid function signature for Zone: second return value should be error; is int"),
+    (
+        method("ZoneBounds", &[]),
+        "invalid function signature for ZoneBounds: second return value should be error; is time.Time",
+    ),
 ];
 
 const DURATION_METHODS: &[Method] = &[
@@ -101,7 +116,8 @@ impl Object for Time {
     }
 
     fn member(&self, name: &str) -> Option<Member> {
-        named(TIME_METHODS, name)
+        let refused = REFUSED.iter().find(|(method, _)| method.name == name);
+        refused.map(|(method, why)| Member::Refused(*method, why)).or_else(|| named(TIME_METHODS, name))
     }
 
     fn invoke(&self, method: &str, args: &[Value]) -> Result<Value, Failure> {
@@ -127,9 +143,15 @@ impl Object for Time {
             "Weekday" => Value::object(Weekday(i64::from(civil.weekday))),
             "Format" => layouts::format(self, text(args, 0)).into(),
             "String" => layouts::display(self).into(),
-            "GoString" => self.go_string().into(),
+            "GoString" => self.go_text().into(),
             "IsDST" => self.is_dst().into(),
             "IsZero" => self.is_zero().into(),
+            "In" => match args.first().and_then(|value| value.downcast::<Location>()) {
+                Some(Location(zone)) => Value::object(self.in_zone(zone.clone())),
+                None => return Err(Failure::message("time: missing Location in call to Time.In")),
+            },
+            "MarshalJSON" => Value::Bytes(format!("\"{}\"", self.marshalled("MarshalJSON")?).into()),
+            "MarshalText" => Value::Bytes(self.marshalled("MarshalText")?.into()),
             "UTC" => Value::object(self.in_zone(Zone::Utc)),
             "Local" => Value::object(self.in_zone(Zone::Local(self.local_zone()))),
             "Location" => Value::object(Location(self.zone.clone())),
@@ -148,12 +170,12 @@ impl Object for Time {
         Some(layouts::display(self).into())
     }
 
+    fn go_string(&self) -> Option<String> {
+        Some(self.go_text())
+    }
+
     fn json(&self) -> Option<Result<serde_json::Value, String>> {
-        if !(0..=9999).contains(&self.civil().year) {
-            return Some(Err("Time.MarshalJSON: year outside of range [0,9999]".into()));
-        }
-        let text = layouts::format(self, layouts::RFC3339_NANO.as_bytes());
-        Some(Ok(String::from_utf8_lossy(&text).into_owned().into()))
+        Some(self.marshalled("MarshalJSON").map(Into::into).map_err(|failure| failure.to_string()))
     }
 
     fn equal(&self, other: &dyn Object) -> bool {
@@ -214,7 +236,15 @@ impl Time {
         zone.to_offset_info(instant).dst().is_dst()
     }
 
-    fn go_string(&self) -> String {
+    fn marshalled(&self, method: &str) -> Result<String, Failure> {
+        if !(0..=9999).contains(&self.civil().year) {
+            return Err(Failure::message(format!("Time.{method}: year outside of range [0,9999]")));
+        }
+        let text = layouts::format(self, layouts::RFC3339_NANO.as_bytes());
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn go_text(&self) -> String {
         let civil = self.civil();
         let zone = match &self.zone {
             Zone::Utc => "time.UTC".into(),

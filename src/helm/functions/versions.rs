@@ -50,6 +50,8 @@ const METHODS: &[Method] = &[
     method("LessThan", &[VERSION]),
     method("LessThanEqual", &[VERSION]),
     method("Major", &[]),
+    method("MarshalJSON", &[]),
+    method("MarshalText", &[]),
     method("Metadata", &[]),
     method("Minor", &[]),
     method("Original", &[]),
@@ -58,6 +60,7 @@ const METHODS: &[Method] = &[
     method("SetMetadata", &[STR]),
     method("SetPrerelease", &[STR]),
     method("String", &[]),
+    method("Value", &[]),
 ];
 
 impl Held {
@@ -74,6 +77,23 @@ impl Object for Held {
 
     fn kind(&self) -> Kind {
         if self.pointer { Kind::Ptr } else { Kind::Struct }
+    }
+
+    fn fields(&self) -> Vec<(&'static str, Value)> {
+        let version = &self.version;
+        vec![
+            ("major", Value::Uint64(version.major())),
+            ("minor", Value::Uint64(version.minor())),
+            ("patch", Value::Uint64(version.patch())),
+            ("pre", version.prerelease().into()),
+            ("metadata", version.metadata().into()),
+            ("original", version.original().into()),
+        ]
+    }
+
+    fn deep_copy(&self) -> Option<Value> {
+        // No field is exported, so nothing of it is copied.
+        Some(Value::object(Self { version: Version::default(), pointer: self.pointer }))
     }
 
     fn member(&self, name: &str) -> Option<Member> {
@@ -93,7 +113,9 @@ impl Object for Held {
             "Prerelease" => version.prerelease().into(),
             "Metadata" => version.metadata().into(),
             "Original" => version.original().into(),
-            "String" => version.to_string().into(),
+            "String" | "Value" => version.to_string().into(),
+            "MarshalText" => Value::Bytes(version.to_string().into()),
+            "MarshalJSON" => Value::Bytes(format!("\"{version}\"").into()),
             "Compare" => Value::Int(self.order(args)? as i64),
             "Equal" => self.order(args)?.is_eq().into(),
             "GreaterThan" => self.order(args)?.is_gt().into(),

@@ -3,11 +3,11 @@
 use std::cell::Cell;
 
 use super::arguments::text;
-use super::json::{error_entry, nil_list, or_nothing, wrong_type};
+use super::json::{error_entry, or_nothing, wrong_type};
 use super::{Call, Failure, Function, Type, layouts};
 use crate::functions::clock::Time;
 use crate::functions::times::Duration;
-use crate::value::{Map, MapType, Str, Value};
+use crate::value::{MapType, Object, Str, Value};
 use crate::yaml::{self, Emit, Emitter};
 
 type Result<T = Value> = std::result::Result<T, Failure>;
@@ -31,6 +31,8 @@ struct Node<'v> {
     value: &'v Value,
     /// Set when an object was met, which has a form of its own.
     object: &'v Cell<bool>,
+    /// Whether times and bytes are written as go-yaml writes Go's own.
+    go_types: bool,
 }
 
 impl Emit for Node<'_> {
@@ -43,6 +45,11 @@ impl Emit for Node<'_> {
             Value::Uint64(n) => out.uint(*n),
             Value::Float(n) => out.float(*n),
             Value::Str(text) => out.text(text),
+            Value::Bytes(bytes) if self.go_types => {
+                let numbers: Vec<Value> = bytes.iter().map(|byte| Value::Uint8(*byte)).collect();
+                let items: Vec<Node<'_>> = numbers.iter().map(|value| Node { value, ..*self }).collect();
+                out.sequence(&items)
+            }
             Value::Bytes(bytes) => out.bytes(bytes),
             Value::List(list) if list.is_nil() => out.null(),
             Value::List(list) => {
@@ -52,10 +59,10 @@ impl Emit for Node<'_> {
             Value::Map(map) if map.is_nil() => out.null(),
             Value::Map(map) => {
                 let entries: Vec<(Str, Value)> = map.entries();
-                let nodes: Vec<Node<'_>> =
-                    entries.iter().map(|(_, value)| Node { value, object: self.object }).collect();
+                let nodes: Vec<Node<'_>> = entries.iter().map(|(_, value)| Node { value, ..*self }).collect();
                 out.mapping(entries.iter().zip(&nodes).map(|((key, _), node)| (key.as_bytes(), node)).collect())
             }
+            Value::Obj(object) if self.go_types => self.object(object.as_ref(), out),
             Value::Complex(..) | Value::Obj(_) => {
                 self.object.set(true);
                 out.null()
@@ -64,10 +71,31 @@ impl Emit for Node<'_> {
     }
 }
 
+impl Node<'_> {
+    /// Writes what go-yaml v3 does: a time, a text, the plain value of a named type, or the fields in lower case.
+    fn object(&self, object: &dyn Object, out: &mut Emitter<'_>) -> std::result::Result<(), yaml::Error> {
+        if let Some(time) = self.value.downcast::<Time>() {
+            return out.plain(&layouts::format(time, layouts::RFC3339_NANO.as_bytes()));
+        }
+        // A duration has a form of its own; other named numbers are numbers, whatever they print as.
+        if let Some(plain) = object.underlying().filter(|_| self.value.downcast::<Duration>().is_none()) {
+            return Node { value: &plain, ..*self }.emit(out);
+        }
+        if let Some(text) = object.string() {
+            return out.text(&text);
+        }
+        let is_exported = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
+        let fields = object.fields().into_iter().filter(|(name, _)| is_exported(name));
+        let fields: Vec<(String, Value)> = fields.map(|(name, field)| (name.to_ascii_lowercase(), field)).collect();
+        let nodes: Vec<Node<'_>> = fields.iter().map(|(_, value)| Node { value, ..*self }).collect();
+        out.fields(&fields.iter().zip(&nodes).map(|((name, _), node)| (name.as_bytes(), node)).collect::<Vec<_>>())
+    }
+}
+
 /// Writes a value the way of sigs.k8s.io/yaml: through JSON.
 fn to_yaml(value: &Value) -> Result<Vec<u8>> {
     let (object, mut out) = (Cell::new(false), Vec::new());
-    let written = yaml::emit(&Node { value, object: &object }, 0, &mut out);
+    let written = yaml::emit(&Node { value, object: &object, go_types: false }, 0, &mut out);
     if object.get() {
         out.clear();
         let tree = value.to_json().map_err(|failure| match failure {
@@ -89,43 +117,9 @@ fn failed(error: yaml::Error) -> Failure {
 /// Writes a value the way of go-yaml v3, which knows Go's types.
 fn to_yaml_pretty(value: &Value) -> Result<Vec<u8>> {
     let (object, mut out) = (Cell::new(false), Vec::new());
-    let written = yaml::emit_pretty(&Node { value, object: &object }, &mut out);
-    if object.get() {
-        out.clear();
-        let plain = without_objects(value);
-        yaml::emit_pretty(&Node { value: &plain, object: &object }, &mut out)
-            .map_err(|error| Failure::message(error.to_string()))?;
-        return Ok(out);
-    }
-    written.map_err(|error| Failure::message(error.to_string()))?;
+    yaml::emit_pretty(&Node { value, object: &object, go_types: true }, &mut out)
+        .map_err(|error| Failure::message(error.to_string()))?;
     Ok(out)
-}
-
-/// Replaces objects by what go-yaml v3 writes for them: their text, or their fields in lower case.
-fn without_objects(value: &Value) -> Value {
-    match value {
-        Value::Map(map) => {
-            let entries = map.entries().into_iter().map(|(key, value)| (key, without_objects(&value)));
-            Value::Map(Map::from_pairs(map.map_type(), entries))
-        }
-        Value::List(list) => Value::list(list.iter().map(without_objects).collect::<Vec<_>>()),
-        Value::Obj(object) => {
-            if let Some(time) = value.downcast::<Time>() {
-                return layouts::format(time, layouts::RFC3339_NANO.as_bytes()).into();
-            }
-            // A duration has a form of its own; other named numbers are numbers, whatever they print as.
-            match object.underlying() {
-                Some(plain) if value.downcast::<Duration>().is_none() => return without_objects(&plain),
-                _ => {}
-            }
-            if let Some(text) = object.string() {
-                return text.into();
-            }
-            let fields = object.fields().into_iter();
-            Value::map(fields.map(|(name, field)| (name.to_ascii_lowercase(), without_objects(&field))))
-        }
-        other => other.clone(),
-    }
 }
 
 /// Reads the first document; an error becomes an entry or an element in place of a result.
@@ -143,7 +137,7 @@ fn wrong_kind(value: &Value, wanted: &'static str) -> String {
 fn from_yaml(_: &mut Call<'_>, a: &[Value]) -> Result {
     Ok(match read(a) {
         Ok(map @ Value::Map(_)) => map,
-        Ok(Value::Nil) => Value::Map(Map::nil(MapType::Any)),
+        Ok(Value::Nil) => Value::map::<Str>([]),
         Ok(other) => error_entry(None, &wrong_kind(&other, MapType::Any.name())),
         Err(error) => error_entry(None, &error),
     })
@@ -152,7 +146,7 @@ fn from_yaml(_: &mut Call<'_>, a: &[Value]) -> Result {
 fn from_yaml_array(_: &mut Call<'_>, a: &[Value]) -> Result {
     let error = match read(a) {
         Ok(list @ Value::List(_)) => return Ok(list),
-        Ok(Value::Nil) => return Ok(nil_list()),
+        Ok(Value::Nil) => return Ok(Value::list([])),
         Ok(other) => wrong_kind(&other, "[]interface {}"),
         Err(error) => error,
     };

@@ -220,6 +220,10 @@ impl Executor<'_> {
                 let result = object.invoke(method.name, &values);
                 self.called(template, method.name, site, result).map(Operand::plain)
             }
+            Some(Member::Refused(method, why)) => {
+                self.method_args(template, dot, &method, args)?;
+                self.error(template, why)
+            }
             Some(Member::Field(_)) if !args.is_empty() => {
                 self.error(template, format!("{name} has arguments but cannot be invoked as function"))
             }
@@ -510,7 +514,10 @@ impl Executor<'_> {
             _ => false,
         };
         if fits {
-            return Ok(operand.value);
+            return Ok(match &operand.value {
+                Value::Obj(object) => object.as_argument().unwrap_or(operand.value),
+                _ => operand.value,
+            });
         }
         let wanted_name = wanted.name();
         if operand.is_invalid() {

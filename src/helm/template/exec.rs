@@ -215,8 +215,9 @@ impl<'p> Executor<'p> {
         let ran = match &plain {
             Value::Nil => false,
             Value::List(list) => {
-                for (index, item) in list.iter().enumerate() {
-                    let item = Operand::element(list.list_type(), item.clone());
+                // One by one, since the body may sort the list.
+                for index in 0..list.len() {
+                    let item = Operand::element(list.list_type(), list[index].clone());
                     if self.iterate(template, branch, Operand::plain(Value::Int(index as i64)), item)? {
                         break;
                     }
@@ -237,7 +238,9 @@ impl<'p> Executor<'p> {
                 let entries = map.entries();
                 let ran = !entries.is_empty();
                 for (key, item) in entries {
-                    let item = Operand::entry(map.map_type(), Some(item));
+                    // The elements of a named map have a type of their own.
+                    let named = matches!(value, Value::Obj(_));
+                    let item = if named { Operand::plain(item) } else { Operand::entry(map.map_type(), Some(item)) };
                     if self.iterate(template, branch, Operand::plain(Value::Str(key)), item)? {
                         break;
                     }
@@ -245,10 +248,13 @@ impl<'p> Executor<'p> {
                 ran
             }
             Value::Int(_) | Value::Int64(_) | Value::Uint8(_) | Value::Uint64(_) => {
-                self.range_integer(template, branch, &plain)?
+                self.range_integer(template, branch, &plain, &value)?
             }
             _ => {
-                let text = self.located(template, value.to_text())?;
+                let mut text = Vec::new();
+                let printed = value.print_pointee(&mut text);
+                self.located(template, printed)?;
+                let text = String::from_utf8_lossy(&text);
                 return self.error(template, format!("range can't iterate over {text}"));
             }
         };
@@ -260,10 +266,10 @@ impl<'p> Executor<'p> {
         Ok(Flow::Next)
     }
 
-    /// Counts from 0 up to an integer, in the integer's own type.
-    fn range_integer(&mut self, template: &Template, branch: &Branch, end: &Value) -> Exec<bool> {
+    /// Counts from 0 up to an integer, in the integer's own type. `shown` is the value as errors print it.
+    fn range_integer(&mut self, template: &Template, branch: &Branch, end: &Value, shown: &Value) -> Exec<bool> {
         if branch.pipe.decl.len() > 1 {
-            let text = self.located(template, end.to_text())?;
+            let text = self.located(template, shown.to_text())?;
             return self.error(template, format!("can't use {text} to iterate over more than one variable"));
         }
         let (count, make): (u64, fn(u64) -> Value) = match end {

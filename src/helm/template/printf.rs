@@ -4,7 +4,7 @@ use std::io::Write;
 
 use crate::functions::Failure;
 use crate::value::quote::{can_backquote, decode_rune, is_print, quote, quote_rune, rune_count};
-use crate::value::{FloatFormat, Kind, MAX_DEPTH, MAX_TEXT, Object, Str, Value, format_float};
+use crate::value::{FloatFormat, Kind, MAX_DEPTH, MAX_TEXT, Map, Object, Str, Value, format_float};
 
 /// `fmt.Sprintf`. Fails only beyond the bounds of printed values.
 pub fn sprintf(format: &[u8], args: &[Value]) -> Result<Str, Failure> {
@@ -329,26 +329,28 @@ impl Printer {
                     this.value(&list[at], verb, depth)
                 })
             }
-            Value::Map(map) => {
-                if self.flags.sharp_v {
-                    self.out.extend_from_slice(map.map_type().name().as_bytes());
-                    if map.is_nil() {
-                        self.out.extend_from_slice(b"(nil)");
-                        return Ok(());
-                    }
-                }
-                self.out.extend_from_slice(if self.flags.sharp_v { b"{" } else { b"map[" });
-                for (at, (key, item)) in map.entries().iter().enumerate() {
-                    self.separator(at);
-                    self.value(&Value::Str(key.clone()), verb, depth + 1)?;
-                    self.out.push(b':');
-                    self.value(item, verb, depth + 1)?;
-                }
-                self.out.push(if self.flags.sharp_v { b'}' } else { b']' });
-                Ok(())
-            }
+            Value::Map(map) => self.map(map.map_type().name(), map, verb, depth),
             Value::Obj(object) => self.object(value, object.as_ref(), verb, depth),
         }
+    }
+
+    fn map(&mut self, type_name: &str, map: &Map, verb: char, depth: usize) -> Done {
+        if self.flags.sharp_v {
+            self.out.extend_from_slice(type_name.as_bytes());
+            if map.is_nil() {
+                self.out.extend_from_slice(b"(nil)");
+                return Ok(());
+            }
+        }
+        self.out.extend_from_slice(if self.flags.sharp_v { b"{" } else { b"map[" });
+        for (at, (key, item)) in map.entries().iter().enumerate() {
+            self.separator(at);
+            self.value(&Value::Str(key.clone()), verb, depth + 1)?;
+            self.out.push(b':');
+            self.value(item, verb, depth + 1)?;
+        }
+        self.out.push(if self.flags.sharp_v { b'}' } else { b']' });
+        Ok(())
     }
 
     fn separator(&mut self, at: usize) {
@@ -392,7 +394,17 @@ impl Printer {
         {
             return self.string(value, &text, verb);
         }
+        if !self.complaining
+            && self.flags.sharp_v
+            && let Some(text) = object.go_string()
+        {
+            self.text(text.as_bytes());
+            return Ok(());
+        }
         if let Some(plain) = object.underlying() {
+            if let (Value::Map(map), true) = (&plain, self.flags.sharp_v) {
+                return self.map(object.type_name(), map, verb, depth);
+            }
             if let (Value::List(list), true) = (&plain, self.flags.sharp_v) {
                 return self.sequence(object.type_name(), list.is_nil(), list.len(), depth, |this, at, depth| {
                     this.value(&list[at], verb, depth)
@@ -404,6 +416,10 @@ impl Printer {
         if object.is_nil() {
             self.pad(b"<nil>");
             return Ok(());
+        }
+        if pointer && depth > 0 && verb != 'v' {
+            // Go prints the address here, which only the default verb can.
+            return self.bad_verb(value, verb);
         }
         if pointer {
             self.out.push(b'&');

@@ -2,8 +2,12 @@
 //!
 //! A row of `tests/engine/synthetic/cases.jsonl` is one call of `helm template`. The public charts are read from the case
 //! packs that `BOWLINE_PACKS` names; run them with `--ignored`. `CASES=text` runs only cases whose id or chart holds it.
+//! Rows of `tests/engine/generated/charts.jsonl` are charts that `tests/engine/oracle` wrote at random; `make differential`
+//! makes new ones in a folder that `ENGINE_ROWS` then names.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![allow(clippy::disallowed_methods, reason = "tests are configured by their environment")]
+
+mod program;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -12,6 +16,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use helm::chart::Chart;
+use helm::chart::archive::BufferedFile;
 use helm::chart::capabilities::{Capabilities, KubeVersion};
 use helm::chart::folder::{Links, system_text};
 use helm::chart::values;
@@ -125,6 +130,78 @@ impl Flags {
     }
 }
 
+/// A chart that was written at random, and what Helm made of it.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Generated {
+    seed: i64,
+    /// Why the row says nothing: Helm answers otherwise each time, or not at all.
+    unstable: Option<String>,
+    files: HashMap<String, String>,
+    values: Map<String, Value>,
+    upgrade: bool,
+    no_hooks: bool,
+    skip_schema: bool,
+    kube_version: Option<String>,
+    api_versions: Vec<String>,
+    now: String,
+    out: String,
+    notes: String,
+    err: Option<String>,
+}
+
+impl Generated {
+    fn chart(&self) -> Result<Arc<Chart>, String> {
+        let mut files: Vec<BufferedFile> = self.files.iter().map(|(name, text)| buffered(name, text)).collect();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Chart::from_files(files).map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// Tells whether the program that `HELM` names, if any, gives what came out here.
+    fn program_agrees(&self, rendered: &Result<(String, String), String>) -> bool {
+        let Some(helm) = std::env::var_os("HELM") else { return false };
+        let values = serde_json::to_string(&self.values).unwrap();
+        let mut arguments = vec!["--set-json".to_string(), values];
+        arguments.extend(self.api_versions.iter().flat_map(|version| ["-a".to_string(), version.clone()]));
+        arguments.extend(self.kube_version.iter().flat_map(|version| ["--kube-version".to_string(), version.clone()]));
+        for (flag, set) in [
+            ("--is-upgrade", self.upgrade),
+            ("--no-hooks", self.no_hooks),
+            ("--skip-schema-validation", self.skip_schema),
+        ] {
+            arguments.extend(set.then(|| flag.to_string()));
+        }
+        let files = self.files.iter().map(|(name, text)| (name.as_str(), text.as_bytes()));
+        match (program::template(&helm, files, &arguments), rendered) {
+            (Ok(text), Ok((ours, _))) => text == *ours,
+            (Err(error), Err(ours)) => clean(&error) == clean(ours),
+            _ => false,
+        }
+    }
+
+    /// Renders the chart: what is printed, and the notes.
+    fn render(&self) -> Result<(String, String), String> {
+        let chart = installable(self.chart()?)?;
+        let flags = Flags {
+            api_versions: self.api_versions.clone(),
+            kube_version: self.kube_version.clone(),
+            is_upgrade: self.upgrade,
+            no_hooks: self.no_hooks,
+            skip_schema_validation: self.skip_schema,
+            ..Flags::default()
+        };
+        let now = self.now.parse().unwrap();
+        let values = self.values.iter().map(|(key, value)| (key.clone(), values::floats(value.clone()))).collect();
+        let rendered = render_chart(&chart, &values, "rel", "ns", now, &flags)?;
+        Ok((print(&rendered, &flags), rendered.notes.clone()))
+    }
+}
+
+fn buffered(name: &str, text: &str) -> BufferedFile {
+    BufferedFile { name: name.to_owned(), modified: None, data: text.as_bytes().into() }
+}
+
 /// Prints what was rendered as `helm template` does.
 fn print(rendered: &Rendered, flags: &Flags) -> String {
     let mut text = String::new();
@@ -146,34 +223,53 @@ fn print(rendered: &Rendered, flags: &Flags) -> String {
 /// The charts that were loaded, so that cases of one chart share its compiled templates.
 type Charts = HashMap<PathBuf, Result<Arc<Chart>, String>>;
 
+/// Finds a chart in a folder and holds it to what `helm template` wants of one.
+fn load(path: &Path) -> Result<Arc<Chart>, String> {
+    let chart = Chart::load(path, &Links::Follow).map_err(|error| error.to_string())?;
+    installable(Arc::new(chart))
+}
+
+fn installable(chart: Arc<Chart>) -> Result<Arc<Chart>, String> {
+    match chart.missing_dependencies().as_slice() {
+        _ if chart.is_library() => Err("library charts are not installable".to_string()),
+        [] => Ok(chart),
+        missing => Err(format!(
+            "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
+            missing.join(", ")
+        )),
+    }
+}
+
 fn run(case: &Case, flags: &Flags, folder: &Path, charts: &mut Charts) -> Result<String, String> {
     let values = flags.values(folder)?;
     let path = folder.join(&case.chart);
-    let chart = charts.entry(path.clone()).or_insert_with(|| {
-        let chart = Chart::load(&path, &Links::Follow).map_err(|error| error.to_string())?;
-        match chart.missing_dependencies().as_slice() {
-            _ if chart.is_library() => Err("library charts are not installable".to_string()),
-            [] => Ok(Arc::new(chart)),
-            missing => Err(format!(
-                "an error occurred while checking for chart dependencies. You may need to run 'helm dependency build' to fetch missing dependencies: found in Chart.yaml, but missing in charts/ directory: {}",
-                missing.join(", ")
-            )),
-        }
-    });
-    let chart = chart.clone()?;
+    let chart = charts.entry(path.clone()).or_insert_with(|| load(&path)).clone()?;
+    let namespace = case.namespace.as_deref().unwrap_or("default");
+    let rendered = render_chart(&chart, &values, &case.name, namespace, jiff::Timestamp::now(), flags)?;
+    Ok(print(&rendered, flags))
+}
+
+fn render_chart(
+    chart: &Arc<Chart>,
+    values: &Map<String, Value>,
+    name: &str,
+    namespace: &str,
+    now: jiff::Timestamp,
+    flags: &Flags,
+) -> Result<Rendered, String> {
     let mut capabilities = Capabilities::default().with_api_versions(&flags.api_versions);
     if let Some(version) = &flags.kube_version {
         let failed = |error| format!("invalid kube version '{version}': {error}");
         capabilities.kube_version = KubeVersion::parse(version).map_err(failed)?;
     }
     let options = Options {
-        name: case.name.clone(),
-        namespace: case.namespace.clone().unwrap_or_else(|| "default".to_string()),
+        name: name.to_string(),
+        namespace: namespace.to_string(),
         revision: 1,
         is_upgrade: flags.is_upgrade,
         capabilities,
         env: Env {
-            now: jiff::Timestamp::now(),
+            now,
             time_zone: jiff::tz::TimeZone::UTC,
             random: &SystemRandom,
             lookup: None,
@@ -184,10 +280,7 @@ fn run(case: &Case, flags: &Flags, folder: &Path, charts: &mut Charts) -> Result
         dependency_notes: false,
         post_render: None,
     };
-    match render(&chart, &values, &options) {
-        Ok(rendered) => Ok(print(&rendered, flags)),
-        Err(failure) => Err(failure.error.to_string()),
-    }
+    render(chart, values, &options).map_err(|failure| failure.error.to_string())
 }
 
 /// Takes away what is not the error's own text: log lines, the prefix and the hint at `--debug`.
@@ -272,6 +365,32 @@ fn synthetic_charts_render_to_helms_bytes() {
         match check(&case, &flags, &folder, &folder, &mut Charts::new()) {
             Ok(()) => passed += 1,
             Err(why) => failures.push(format!("{}: {why}", case.id)),
+        }
+    }
+    report(&failures, passed);
+}
+
+#[test]
+fn generated_charts_render_as_helm_does() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/engine/generated");
+    let folder = std::env::var_os("ENGINE_ROWS").map_or(base, PathBuf::from);
+    let text = std::fs::read_to_string(folder.join("charts.jsonl")).unwrap();
+    let rows: Vec<Generated> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (mut failures, mut passed) = (Vec::new(), 0);
+    for row in rows.iter().filter(|row| row.unstable.is_none()) {
+        let rendered = row.render();
+        let got = rendered.clone().map(|(text, notes)| format!("{text}NOTES {notes}")).map_err(|error| clean(&error));
+        let want = match &row.err {
+            Some(error) => Err(clean(error)),
+            None => Ok(format!("{}NOTES {}", row.out, row.notes)),
+        };
+        match (want, got) {
+            (want, got) if want == got => passed += 1,
+            _ if row.program_agrees(&rendered) => passed += 1,
+            (Ok(want), Ok(got)) | (Err(want), Err(got)) => {
+                failures.push(format!("seed {}: {}", row.seed, first_difference(&want, &got)));
+            }
+            (want, got) => failures.push(format!("seed {}: want {want:?}\n    got {got:?}", row.seed)),
         }
     }
     report(&failures, passed);

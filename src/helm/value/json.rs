@@ -52,7 +52,11 @@ fn convert(json: &Json, integers: bool) -> Value {
 fn to_json(value: &Value, depth: usize, nodes: &mut usize) -> Result<Json, Failure> {
     *nodes += 1;
     if depth > MAX_DEPTH {
-        return Err(Failure::limit(format!("a value nested deeper than {MAX_DEPTH} cannot be encoded")));
+        // Only a map that holds itself nests so deep.
+        return Err(Failure::message(format!(
+            "json: unsupported value: encountered a cycle via {}",
+            value.type_name()
+        )));
     }
     if *nodes > MAX_JSON_NODES {
         return Err(Failure::limit(format!("a value of more than {MAX_JSON_NODES} nodes cannot be encoded")));

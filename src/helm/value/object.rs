@@ -17,6 +17,8 @@ pub struct Method {
 pub enum Member {
     Field(Value),
     Method(Method),
+    /// A method whose results text/template does not take, with what it says then.
+    Refused(Method, &'static str),
 }
 
 /// A value of a Go type that is neither a basic type nor a plain slice or map. Methods that take none of the defaults
@@ -58,6 +60,21 @@ pub trait Object: Any {
     /// addressable value that way, a function that gets it as an argument does not.
     fn addressed_string(&self) -> Option<Str> {
         self.string()
+    }
+
+    /// Returns what `GoString()` gives, which `%#v` prints.
+    fn go_string(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns the copy that a function gets as its argument, where it differs: methods of pointers are lost on it.
+    fn as_argument(&self) -> Option<Value> {
+        None
+    }
+
+    /// Returns what copying by reflection gives, where it differs: fields that are not exported are lost.
+    fn deep_copy(&self) -> Option<Value> {
+        None
     }
 
     /// Returns the plain value under a named type that is no struct (a duration's int64, a version set's list).

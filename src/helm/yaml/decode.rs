@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Dialect;
 use super::budget::Budget;
@@ -15,11 +15,22 @@ use super::resolve::Scalar;
 use super::scanner::Result;
 use crate::json::{float_text_32, replace_invalid};
 
+/// What a caller wants beyond the data.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rules {
+    /// Keys that occur twice in a mapping are refused.
+    pub strict: bool,
+    /// Floats stay floats where they are whole.
+    pub floats: bool,
+}
+
 /// Decodes a document.
-pub(super) fn decode(tree: &Tree<'_>, strict: bool) -> Result<Value> {
+pub(super) fn decode(tree: &Tree<'_>, rules: Rules) -> Result<Value> {
+    let Rules { strict, floats } = rules;
     let mut decoder = Decoder {
         nodes: &tree.nodes,
         strict,
+        floats,
         problems: Vec::new(),
         budget: Budget::default(),
         bad_key: false,
@@ -55,6 +66,7 @@ enum KeyId {
 struct Decoder<'t, 'a> {
     nodes: &'t [Node<'a>],
     strict: bool,
+    floats: bool,
     problems: Vec<String>,
     budget: Budget,
     /// Whether there was a key that JSON cannot hold; a later value for the outer key may have taken it away.
@@ -201,6 +213,7 @@ impl Decoder<'_, '_> {
             Scalar::Bool(b) => Value::Bool(b),
             Scalar::Int(n) => Value::Number(n.into()),
             Scalar::Uint(n) => Value::Number(n.into()),
+            Scalar::Float(n) if self.floats && n.is_finite() => Number::from_f64(n).map_or(Value::Null, Value::Number),
             Scalar::Float(n) => number(n).unwrap_or_else(|| {
                 self.odd_numbers = true;
                 odd_number(n)

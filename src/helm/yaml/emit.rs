@@ -217,6 +217,12 @@ impl Emitter<'_> {
         Ok(())
     }
 
+    /// Writes a text as it is, such as that of a time.
+    pub fn plain(&mut self, text: &[u8]) -> Result {
+        self.word(&String::from_utf8_lossy(text));
+        Ok(())
+    }
+
     /// Writes bytes as JSON does, in base64.
     pub fn bytes(&mut self, bytes: &[u8]) -> Result {
         self.text(STANDARD.encode(bytes).as_bytes())
@@ -260,14 +266,19 @@ impl Emitter<'_> {
 
     /// Writes a map, its keys in go-yaml's order. The entries come in byte order of their keys.
     pub fn mapping<T: Emit>(&mut self, mut entries: Vec<(&[u8], &T)>) -> Result {
+        if self.way != Way::Digest {
+            sort_natural(&mut entries, self.dialect());
+        }
+        self.fields(&entries)
+    }
+
+    /// Writes the fields of a struct in the order in which they come.
+    pub fn fields<T: Emit>(&mut self, entries: &[(&[u8], &T)]) -> Result {
         if entries.is_empty() {
             self.indicator(b"{");
             self.after_blank = true;
             self.indicator(b"}");
             return Ok(());
-        }
-        if self.way != Way::Digest {
-            sort_natural(&mut entries, self.dialect());
         }
         let outer = self.open(false)?;
         for (key, value) in entries {

@@ -25,6 +25,7 @@ mod tests;
 use serde_json::Value;
 
 pub use budget::MAX_ALIASED_BYTES;
+use decode::Rules;
 pub use emit::{Emit, Emitter, MAX_EMITTED, digest_text, emit, emit_pretty, emit_restyled};
 pub use error::Error;
 pub use manifests::{Manifest, manifests};
@@ -43,18 +44,24 @@ enum Dialect {
 
 /// Reads the first document of a text, null if there is none. Later documents are not looked at.
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
-    first(text, false)
+    first(text, Rules::default())
+}
+
+/// Reads the first document of a text for fields that are texts: a float is written as Go writes it into one, so that
+/// `1e10` must not become a whole number on the way.
+pub fn parse_with_floats(text: &[u8]) -> Result<Value, Error> {
+    first(text, Rules { floats: true, ..Rules::default() })
 }
 
 /// Reads the first document of a text and refuses keys that occur twice in a mapping.
 pub fn parse_strict(text: &[u8]) -> Result<Value, Error> {
-    first(text, true)
+    first(text, Rules { strict: true, ..Rules::default() })
 }
 
-fn first(text: &[u8], strict: bool) -> Result<Value, Error> {
+fn first(text: &[u8], rules: Rules) -> Result<Value, Error> {
     let input = reader::to_utf8(text);
     match Parser::new(&input, Dialect::V2).document()? {
-        Some(tree) => decode::decode(&tree, strict),
+        Some(tree) => decode::decode(&tree, rules),
         None => Ok(Value::Null),
     }
 }
@@ -78,7 +85,7 @@ pub fn documents(text: &[u8]) -> Vec<Result<Document, Error>> {
         match parser.document() {
             Ok(Some(tree)) => {
                 let line = tree.line + 1;
-                documents.push(decode::decode(&tree, false).map(|value| Document { line, value }));
+                documents.push(decode::decode(&tree, Rules::default()).map(|value| Document { line, value }));
             }
             Ok(None) => return documents,
             Err(error) => {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"math/rand"
 	"os"
 	"path/filepath"
@@ -33,19 +34,43 @@ func pick[T any](items ...T) T { return items[r.Intn(len(items))] }
 
 func main() {
 	log.SetOutput(io.Discard)
-	rooms := map[string]func() row{"strvals": setLine, "semver": constraint, "values": coalesced, "ignore": ignored}
-	room, ok := rooms[os.Args[1]]
-	if !ok {
-		log.Fatal("no such room")
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	rooms := map[string]func() row{
+		"strvals": setLine, "semver": constraint, "values": coalesced, "ignore": ignored,
+		"snippets": snippetRow, "charts": chartRow,
 	}
-	count, _ := strconv.Atoi(os.Args[2])
-	seed, _ := strconv.ParseInt(os.Args[3], 10, 64)
-	r = rand.New(rand.NewSource(seed))
-	out := json.NewEncoder(os.Stdout)
-	for range count {
-		if err := out.Encode(room()); err != nil {
-			log.Fatal(err)
+	if len(os.Args) != 4 || rooms[os.Args[1]] == nil {
+		fail(fmt.Errorf("usage: oracle strvals|semver|values|ignore|snippets|charts COUNT SEED"))
+	}
+	count, err := strconv.Atoi(os.Args[2])
+	fail(err)
+	seed, err := strconv.ParseInt(os.Args[3], 10, 64)
+	fail(err)
+	room, out := rooms[os.Args[1]], json.NewEncoder(os.Stdout)
+	switch os.Args[1] {
+	case "snippets", "charts":
+		if os.Getenv(worker) == "" {
+			fail(watched(os.Args[1], count, seed, out))
+			return
 		}
+		for at := range int64(count) {
+			r = rand.New(rand.NewSource(seed + at))
+			made := room()
+			made["seed"] = seed + at
+			fail(out.Encode(made))
+		}
+	default:
+		r = rand.New(rand.NewSource(seed))
+		for range count {
+			fail(out.Encode(room()))
+		}
+	}
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "oracle:", err)
+		os.Exit(1)
 	}
 }
 
@@ -53,11 +78,11 @@ func main() {
 func copied(v any) any {
 	text, err := json.Marshal(v)
 	if err != nil {
-		log.Fatal(err)
+		fail(err)
 	}
 	var out any
 	if err := json.Unmarshal(text, &out); err != nil {
-		log.Fatal(err)
+		fail(err)
 	}
 	return out
 }

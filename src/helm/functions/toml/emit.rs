@@ -49,7 +49,7 @@ fn form(value: &Value, depth: usize) -> Result<Form> {
         Value::Map(_) => Form::Table,
         Value::List(_) | Value::Bytes(_) => array_form(value, depth)?,
         Value::Complex(..) => return fault("unsupported type: complex128"),
-        Value::Obj(object) if is_text(value) || object.kind() != Kind::Struct => {
+        Value::Obj(object) if is_text(value) || !is_struct(object.kind()) => {
             if !is_text(value) && object.kind() == Kind::Slice { array_form(value, depth)? } else { Form::Plain }
         }
         Value::Obj(_) => Form::Table,
@@ -71,6 +71,11 @@ fn array_form(value: &Value, depth: usize) -> Result<Form> {
     Ok(if tables { Form::Tables } else { Form::Array })
 }
 
+/// A struct, or a pointer to one.
+fn is_struct(kind: Kind) -> bool {
+    matches!(kind, Kind::Struct | Kind::Ptr)
+}
+
 /// Objects that write themselves as one text.
 fn is_text(value: &Value) -> bool {
     match value {
@@ -87,10 +92,14 @@ fn is_text(value: &Value) -> bool {
 fn entries(value: &Value) -> Vec<(Str, Value)> {
     match value {
         Value::Map(map) => map.entries(),
-        Value::Obj(object) => match object.underlying() {
-            Some(Value::Map(map)) => map.entries(),
-            _ => object.fields().into_iter().map(|(name, field)| (name.into(), field)).collect(),
-        },
+        Value::Obj(object) => {
+            if let Some(Value::Map(map)) = object.underlying() {
+                return map.entries();
+            }
+            let fields = object.fields().into_iter();
+            let exported = fields.filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_uppercase()));
+            exported.map(|(name, field)| (name.into(), field)).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -246,7 +255,7 @@ impl Emitter {
                     self.out.extend(quoted(&object.string().unwrap_or_default()));
                 } else if object.kind() == Kind::Slice {
                     self.array(value, depth)?;
-                } else if object.kind() == Kind::Struct {
+                } else if is_struct(object.kind()) {
                     self.table(&[], value, true)?;
                 } else {
                     self.element(&object.underlying().unwrap_or_default(), depth + 1)?;
