@@ -15,7 +15,7 @@ use std::{
 use http::{HeaderName, HeaderValue, Request, Response};
 use kube::{Client, Error, client::Body};
 use thiserror::Error;
-use tower_service::Service;
+use tower::Service;
 
 use super::discovery::Discovery;
 
