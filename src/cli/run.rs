@@ -59,6 +59,10 @@ pub struct Args {
     /// namespace.
     #[arg(long, env = "BOWLINE_DEFAULT_SERVICE_ACCOUNT")]
     default_service_account: Option<String>,
+    /// Allow that a kubeconfig of a Secret leaves out the check of its server's certificate.
+    #[arg(long, env = "BOWLINE_INSECURE_KUBECONFIG_TLS", action = ArgAction::Set, num_args = 0..=1,
+        require_equals = true, default_value_t = false, default_missing_value = "true")]
+    insecure_kubeconfig_tls: bool,
     /// Folder for artifacts: a cache that can be lost.  [default: a folder of its own, removed at the end]
     #[arg(long, env = "BOWLINE_STORAGE_PATH")]
     storage_path: Option<PathBuf>,
@@ -181,6 +185,7 @@ fn config(args: Args) -> Result<Config, UsageError> {
         watch_label_selector: args.watch_label_selector,
         install_crds: args.install_crds,
         no_cross_namespace_refs: args.no_cross_namespace_refs,
+        insecure_kubeconfig_tls: args.insecure_kubeconfig_tls,
         default_service_account: args.default_service_account.filter(|name| !name.is_empty()),
         storage_path: args.storage_path,
         storage_addr: args.storage_addr,

@@ -5,19 +5,26 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt::{self, Write as _},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll},
 };
 
 use http::{HeaderName, HeaderValue, Request, Response};
 use kube::{Client, Error, client::Body};
+use sha2::{Digest, Sha256};
 use thiserror::Error;
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::Service;
 
-use super::discovery::Discovery;
+use super::{
+    discovery::Discovery,
+    kubeconfig::{self, Allowed, Problem},
+    remote,
+};
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 /// Longest name of an object.
@@ -30,11 +37,24 @@ pub struct Connection {
     /// What the cluster serves, as the identity sees it.
     pub discovery: Arc<Discovery>,
     user: Option<String>,
+    remote: Option<Arc<Remote>>,
+    /// The connection that an impersonating one goes through, which is kept as long.
+    _base: Option<Arc<Connection>>,
+}
+
+/// A cluster that is not the daemon's own.
+struct Remote {
+    /// Digest of the kubeconfig that it is known by.
+    digest: Arc<str>,
+    /// The right to work on it, apart from other clusters': one that does not answer holds up nobody else.
+    permits: Arc<Semaphore>,
+    /// Ends the watch of its definitions.
+    _end: DropGuard,
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Connection").field("user", &self.user).field("remote", &self.remote()).finish_non_exhaustive()
     }
 }
 
@@ -75,10 +95,20 @@ impl ServiceAccount {
 }
 
 impl Connection {
-    /// Makes the connection that a client is, with nobody impersonated.
+    /// Makes the connection to the daemon's own cluster that a client is, with nobody impersonated.
     pub fn new(client: Client) -> Arc<Self> {
         let discovery = Arc::new(Discovery::new(client.clone()));
-        Arc::new(Self { client, discovery, user: None })
+        Arc::new(Self { client, discovery, user: None, remote: None, _base: None })
+    }
+
+    fn to_remote(client: Client, digest: Arc<str>, concurrent: usize) -> Arc<Self> {
+        let discovery = Arc::new(Discovery::new(client.clone()));
+        let (end, definitions) = (CancellationToken::new(), discovery.clone());
+        let until = end.clone();
+        tokio::spawn(async move { definitions.follow_definitions(until).await });
+        let permits = Arc::new(Semaphore::new(concurrent.max(1)));
+        let remote = Some(Arc::new(Remote { digest, permits, _end: end.drop_guard() }));
+        Arc::new(Self { client, discovery, user: None, remote, _base: None })
     }
 
     /// Returns the user that is impersonated.
@@ -86,11 +116,22 @@ impl Connection {
         self.user.as_deref()
     }
 
-    fn acting_as(&self, user: String) -> Result<Arc<Self>, InvalidServiceAccount> {
+    /// Returns the digest of the kubeconfig that the cluster is known by; none for the daemon's own cluster.
+    pub fn remote(&self) -> Option<Arc<str>> {
+        self.remote.as_ref().map(|remote| remote.digest.clone())
+    }
+
+    /// Returns the permits to work on a cluster that is not the daemon's own.
+    pub fn permits(&self) -> Option<Arc<Semaphore>> {
+        self.remote.as_ref().map(|remote| remote.permits.clone())
+    }
+
+    fn acting_as(self: &Arc<Self>, user: String) -> Result<Arc<Self>, InvalidServiceAccount> {
         let value = HeaderValue::from_str(&user).map_err(|_| InvalidServiceAccount(user.clone()))?;
         let client = Client::new(Impersonation { client: self.client.clone(), user: value }, "default");
         let discovery = Arc::new(self.discovery.seen_by(client.clone()));
-        Ok(Arc::new(Self { client, discovery, user: Some(user) }))
+        let (remote, base) = (self.remote.clone(), Some(self.clone()));
+        Ok(Arc::new(Self { client, discovery, user: Some(user), remote, _base: base }))
     }
 }
 
@@ -117,17 +158,22 @@ impl Service<Request<Body>> for Impersonation {
     }
 }
 
-/// The connections of the daemon: its own, and those of the identities that are in use. One that nobody holds any more
-/// is gone.
+/// Which connection: the digest of a kubeconfig, and an impersonated user.
+type Key = (Option<Arc<str>>, Option<String>);
+
+/// The connections of the daemon: its own, and those to other clusters and as other identities that are in use. One that
+/// nobody holds any more is gone.
 pub struct Connections {
     own: Arc<Connection>,
-    impersonating: Mutex<HashMap<String, Weak<Connection>>>,
+    allowed: Allowed,
+    concurrent: usize,
+    others: Mutex<HashMap<Key, Weak<Connection>>>,
 }
 
 impl Connections {
-    /// Makes the pool with the daemon's own connection.
-    pub fn new(own: Arc<Connection>) -> Self {
-        Self { own, impersonating: Mutex::default() }
+    /// Makes the pool with the daemon's own connection. `concurrent` is how many may work on each other cluster at once.
+    pub fn new(own: Arc<Connection>, allowed: Allowed, concurrent: usize) -> Self {
+        Self { own, allowed, concurrent, others: Mutex::default() }
     }
 
     /// Returns the daemon's own connection.
@@ -135,18 +181,60 @@ impl Connections {
         &self.own
     }
 
-    /// Returns the daemon's own cluster as a ServiceAccount.
-    pub fn impersonating(&self, account: &ServiceAccount) -> Result<Arc<Connection>, InvalidServiceAccount> {
-        let user = account.user()?;
-        let mut known = self.impersonating.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(connection) = known.get(&user).and_then(Weak::upgrade) {
-            return Ok(connection);
+    /// Returns the connection to the cluster that a kubeconfig names. Nothing is sent yet.
+    pub async fn remote(&self, kubeconfig: &[u8]) -> Result<Arc<Connection>, Problem> {
+        let digest: Arc<str> = digest(kubeconfig).into();
+        let key = (Some(digest.clone()), None);
+        if let Some(known) = self.known(&key) {
+            return Ok(known);
         }
-        known.retain(|_, connection| connection.strong_count() > 0);
-        let connection = self.own.acting_as(user.clone())?;
-        known.insert(user, Arc::downgrade(&connection));
-        Ok(connection)
+        let client = remote::client(kubeconfig::read(kubeconfig, self.allowed).await?)?;
+        Ok(self.keep(key, || Connection::to_remote(client, digest, self.concurrent)))
     }
+
+    /// Returns a connection as a ServiceAccount of its cluster.
+    pub fn impersonating(
+        &self,
+        base: &Arc<Connection>,
+        account: &ServiceAccount,
+    ) -> Result<Arc<Connection>, InvalidServiceAccount> {
+        let user = account.user()?;
+        let key = (base.remote(), Some(user.clone()));
+        if let Some(known) = self.known(&key) {
+            return Ok(known);
+        }
+        let connection = base.acting_as(user)?;
+        Ok(self.keep(key, || connection))
+    }
+
+    fn others(&self) -> MutexGuard<'_, HashMap<Key, Weak<Connection>>> {
+        // A panic elsewhere leaves a map that is still a map.
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self, key: &Key) -> Option<Arc<Connection>> {
+        self.others().get(key).and_then(Weak::upgrade)
+    }
+
+    /// Keeps a new connection, unless another run was faster.
+    fn keep(&self, key: Key, make: impl FnOnce() -> Arc<Connection>) -> Arc<Connection> {
+        let mut others = self.others();
+        if let Some(known) = others.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        others.retain(|_, connection| connection.strong_count() > 0);
+        let connection = make();
+        others.insert(key, Arc::downgrade(&connection));
+        connection
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -170,5 +258,45 @@ mod tests {
             assert!(account(namespace, name).user().is_err(), "{namespace} {name}");
         }
         assert!(account("a", &"b".repeat(254)).user().is_err());
+    }
+
+    fn pool() -> Connections {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        Connections::new(Connection::new(Client::try_from(config).unwrap()), Allowed::default(), 4)
+    }
+
+    fn kubeconfig(token: &str) -> Vec<u8> {
+        format!(
+            "current-context: x\ncontexts: [{{name: x, context: {{cluster: c, user: u}}}}]\n\
+             clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:1'}}}}]\n\
+             users: [{{name: u, user: {{token: {token}}}}}]\n"
+        )
+        .into_bytes()
+    }
+
+    #[tokio::test]
+    async fn connections_are_shared_while_someone_holds_them_and_told_apart_by_cluster_and_user() {
+        let pool = pool();
+        let deployer = account("apps", "deployer");
+        let one = pool.impersonating(pool.own(), &deployer).unwrap();
+        assert!(Arc::ptr_eq(&one, &pool.impersonating(pool.own(), &deployer).unwrap()));
+        assert!(!Arc::ptr_eq(&one, &pool.impersonating(pool.own(), &account("web", "deployer")).unwrap()));
+        let there = pool.remote(&kubeconfig("a")).await.unwrap();
+        assert!(Arc::ptr_eq(&there, &pool.remote(&kubeconfig("a")).await.unwrap()));
+        assert!(!Arc::ptr_eq(&there, &pool.remote(&kubeconfig("b")).await.unwrap()));
+        let as_deployer = pool.impersonating(&there, &deployer).unwrap();
+        assert!(!Arc::ptr_eq(&one, &as_deployer));
+        assert_eq!(as_deployer.remote(), there.remote());
+        assert!(one.remote().is_none() && one.permits().is_none());
+
+        let base = Arc::downgrade(&there);
+        drop(there);
+        assert!(base.upgrade().is_some(), "the impersonating connection keeps it");
+        drop(as_deployer);
+        assert!(base.upgrade().is_none(), "nobody holds it");
+        drop(one);
+        let _other = pool.impersonating(pool.own(), &account("apps", "other")).unwrap();
+        assert_eq!(pool.others().len(), 1, "those that are gone are forgotten");
     }
 }

@@ -4,6 +4,7 @@
 //! [`connection::Connection`] is one cluster as one identity. What is shared ([`watch::OwnedObjects`]) belongs to one
 //! cluster and to the daemon's own identity.
 
+pub mod accounts;
 pub mod apply;
 pub mod client_side;
 pub mod connection;

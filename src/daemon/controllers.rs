@@ -13,8 +13,10 @@ use crate::{
         helm_release::ValuesReferenceKind,
     },
     cluster::{
+        accounts::ServiceAccounts,
         connection::{Connection, Connections},
         events::EventRecorder,
+        kubeconfig::Allowed,
         watch::OwnedObjects,
     },
     metrics::Metrics,
@@ -195,7 +197,8 @@ fn start(
     };
     let releases = Releases {
         daemon: client.clone(),
-        connections: Connections::new(own),
+        connections: Connections::new(own, Allowed { insecure_tls: config.insecure_kubeconfig_tls }, config.concurrent),
+        accounts: accounts(&client, scope, &kinds.helm_releases, config.default_service_account.clone()),
         default_service_account: config.default_service_account.clone(),
         watched: kinds.helm_releases.clone(),
         charts_watched: kinds.helm_charts.clone(),
@@ -222,6 +225,19 @@ fn start(
     spawn(controllers, environments, &kinds.kustomizations, shell);
     spawn(controllers, releases, &kinds.helm_releases, shell);
     Ok(())
+}
+
+/// Which ServiceAccounts there are; one that is made starts the releases that are applied as it.
+fn accounts(
+    client: &Client,
+    scope: &Scope,
+    releases: &Arc<Watched<HelmRelease>>,
+    default: Option<String>,
+) -> ServiceAccounts {
+    let releases = releases.clone();
+    ServiceAccounts::new(client.clone(), scope.namespace.clone(), move |account| {
+        release_triggers::on_account(&releases, account, default.as_deref());
+    })
 }
 
 fn spawn<R: Reconciler>(controllers: &mut JoinSet<()>, reconciler: R, watched: &Arc<Watched<R::Kind>>, shell: &Shell) {

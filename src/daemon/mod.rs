@@ -30,6 +30,7 @@ pub struct Config {
     pub install_crds: bool,
     pub no_cross_namespace_refs: bool,
     pub default_service_account: Option<String>,
+    pub insecure_kubeconfig_tls: bool,
     pub storage_path: Option<PathBuf>,
     pub storage_addr: SocketAddr,
     pub storage_adv_addr: Option<String>,

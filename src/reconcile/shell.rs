@@ -110,7 +110,7 @@ pub struct Run<K: Reconciled> {
 /// The right of one run to work. Clones are the same right.
 #[derive(Clone)]
 pub struct Permit {
-    all: Arc<Semaphore>,
+    all: Arc<Mutex<Arc<Semaphore>>>,
     held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
@@ -118,14 +118,23 @@ impl Permit {
     async fn take(all: Arc<Semaphore>) -> Self {
         // The semaphore is never closed.
         let held = all.clone().acquire_owned().await.ok();
-        Self { all, held: Arc::new(Mutex::new(held)) }
+        Self { all: Arc::new(Mutex::new(all)), held: Arc::new(Mutex::new(held)) }
+    }
+
+    /// Gives the right back for one among others, where there are such: what works on another cluster, which may not
+    /// answer, holds up only what works on it too.
+    pub async fn work_on(&self, others: Option<Arc<Semaphore>>) {
+        let Some(others) = others else { return };
+        *lock(&self.all) = others;
+        self.waiting(std::future::ready(())).await;
     }
 
     /// Waits for `future` without holding the right, so that others can work, and takes it again.
     pub async fn waiting<F: Future>(&self, future: F) -> F::Output {
         drop(lock(&self.held).take());
         let output = future.await;
-        let held = self.all.clone().acquire_owned().await.ok();
+        let all = lock(&self.all).clone();
+        let held = all.acquire_owned().await.ok();
         *lock(&self.held) = held;
         output
     }
@@ -371,6 +380,21 @@ fn jittered<K: Hash>(interval: Duration, percentage: u8, key: &K) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_permit_that_is_taken_elsewhere_is_given_back_here() {
+        let (here, there) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(1)));
+        let permit = Permit::take(here.clone()).await;
+        assert_eq!(here.available_permits(), 0);
+        permit.work_on(None).await;
+        assert_eq!(here.available_permits(), 0);
+        permit.work_on(Some(there.clone())).await;
+        assert_eq!((here.available_permits(), there.available_permits()), (1, 0));
+        permit.waiting(async { assert_eq!(there.available_permits(), 1) }).await;
+        assert_eq!((here.available_permits(), there.available_permits()), (1, 0));
+        drop(permit);
+        assert_eq!(there.available_permits(), 1);
+    }
 
     #[test]
     fn jitter_stays_within_its_percentage() {

@@ -129,7 +129,7 @@ const VALUE_SETS: [(&str, &str); 4] = [
         "rbac:\n  clusterAdmin: false\n  additionalRules:\n    - apiGroups: [example.com]\n      \
          resources: [\"*\"]\n      verbs: [get, list, watch]\nserviceAccount:\n  name: gitops\n  annotations:\n    \
          example.com/role: \"arn:aws:iam::1:role/x\"\ncrds:\n  install: false\nleaderElection:\n  enabled: false\n\
-         watchAllNamespaces: false\nwatchLabelSelector: team in (a, b)\nnoCrossNamespaceRefs: true\n\
+         watchAllNamespaces: false\nwatchLabelSelector: team in (a, b)\nnoCrossNamespaceRefs: true\ndefaultServiceAccount: deployer\n\
          networkPolicy:\n  enabled: false\npodDisruptionBudget:\n  enabled: false\n",
     ),
     (
@@ -144,7 +144,7 @@ const VALUE_SETS: [(&str, &str); 4] = [
     ),
 ];
 
-fn chart() -> PathBuf {
+pub fn chart() -> PathBuf {
     repository().join("charts/bowline")
 }
 
@@ -206,7 +206,7 @@ fn the_chart_renders_to_the_same_bytes_as_by_helm() {
 }
 
 /// A kubeconfig for the token of a `ServiceAccount`.
-fn kubeconfig_of(cluster: &Cluster, namespace: &str, account: &str, folder: &Path) -> PathBuf {
+pub fn kubeconfig_of(cluster: &Cluster, namespace: &str, account: &str, folder: &Path) -> PathBuf {
     let token = cluster.kubectl(&["create", "token", account, "-n", namespace, "--duration=1h"]);
     let admin = cluster.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "--output=json"]);
     let mut config: Value = serde_json::from_str(&admin).unwrap();

@@ -15,6 +15,7 @@ mod crds;
 mod environment;
 mod faults;
 mod git_fetch;
+mod identity;
 mod image;
 mod kustomization;
 mod layers;

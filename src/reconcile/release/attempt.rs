@@ -12,6 +12,7 @@ use super::{
     change_history,
     decide::{self, Action, Decision, Desired, Drift, LastRelease, Outcome, RollbackTarget, Step, View},
     history,
+    memory::Place,
     observe::{self, ChartSource},
     obstacle::Obstacle,
     record,
@@ -41,7 +42,7 @@ pub(super) struct Attempt<'r> {
     pub(super) desired: Desired,
     pub(super) connection: Arc<Connection>,
     pub(super) storage: ReleaseStorage,
-    pub(super) namespace: String,
+    pub(super) place: Place,
     pub(super) releases: &'r Releases,
     pub(super) permit: Permit,
 }
@@ -81,7 +82,7 @@ impl Attempt<'_> {
     pub(super) async fn steps(self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
         let mut done = Vec::new();
         loop {
-            let last = self.releases.last_release(&self.storage, &self.namespace, &self.object).await?;
+            let last = self.releases.last_release(&self.storage, &self.place, &self.object).await?;
             let mut view = self.view(&run.status, last.as_ref());
             let state = decide::state(&view)?;
             if let decide::State::Failed(_) = state {
@@ -194,7 +195,7 @@ impl Attempt<'_> {
             releases: self.releases,
             connection: self.connection.clone(),
             object: self.object.clone(),
-            namespace: self.namespace.clone(),
+            namespace: self.place.namespace.clone(),
             permit: self.permit.clone(),
             shutdown: run.shutdown().clone(),
         };

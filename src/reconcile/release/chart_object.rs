@@ -99,8 +99,13 @@ pub fn check_namespace(object: &HelmRelease, chart: &HelmChart) -> Result<(), Ob
     }
     let namespace = chart.metadata.namespace.as_deref().unwrap_or_default();
     let name = chart.metadata.name.as_deref().unwrap_or_default();
-    let message = format!("can't access 'HelmChart/{namespace}/{name}', cross-namespace references are not allowed");
-    Err(Obstacle::terminal(reasons::ACCESS_DENIED, message))
+    Err(cross_namespace("HelmChart", namespace, name))
+}
+
+/// Refuses the source of a chart in another namespace than the object's, in Flux's words.
+pub fn cross_namespace(kind: &str, namespace: &str, name: &str) -> Obstacle {
+    let message = format!("cross-namespace references are not allowed: cannot access {kind} {namespace}/{name}");
+    Obstacle::terminal(reasons::ACCESS_DENIED, message)
 }
 
 /// Says what is to be written, given what is there.

@@ -2,11 +2,73 @@
 
 use std::sync::Arc;
 
-use super::{Releases, obstacle::Obstacle};
-use crate::{
-    api::{HelmRelease, reasons},
-    cluster::connection::{Connection, ServiceAccount},
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, runtime::reflector::ObjectRef};
+
+use super::{
+    Releases,
+    memory::{ConfigKey, Remote, Seen},
+    obstacle::Obstacle,
 };
+use crate::{
+    api::{HelmRelease, helm_release::ValuesReferenceKind, reasons},
+    cluster::{
+        connection::{Connection, InvalidServiceAccount, ServiceAccount},
+        kubeconfig,
+    },
+    telemetry::chain,
+};
+
+/// Why there is no connection. Nothing is done as anybody else, or anywhere else, then.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not get KubeConfig secret '{namespace}/{name}': Secret \"{name}\" not found")]
+    NoSecret { namespace: String, name: String },
+    #[error("could not get KubeConfig secret '{namespace}/{name}'")]
+    Secret {
+        namespace: String,
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error(transparent)]
+    KubeConfig(kubeconfig::Error),
+    #[error("could not impersonate 'system:serviceaccount:{}:{}': ServiceAccount \"{}\" not found", .0.namespace, .0.name, .0.name)]
+    NoServiceAccount(ServiceAccount),
+    #[error("failed to confirm ServiceAccount '{}' can be used to uninstall release", .account.name)]
+    ServiceAccount {
+        account: ServiceAccount,
+        #[source]
+        source: kube::Error,
+    },
+    #[error(transparent)]
+    InvalidServiceAccount(InvalidServiceAccount),
+}
+
+impl Error {
+    /// Tells whether what the connection needs is not there, so that nothing can be uninstalled through it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::NoSecret { .. } | Self::NoServiceAccount(_))
+    }
+
+    /// Returns what a run ends with.
+    pub fn obstacle(&self) -> Obstacle {
+        let message = chain(self);
+        match self {
+            Self::InvalidServiceAccount(_) => Obstacle::terminal(reasons::REST_CLIENT_ERROR, message),
+            _ => Obstacle::retry(reasons::REST_CLIENT_ERROR, message),
+        }
+    }
+
+    /// Returns what an uninstall that cannot begin ends with.
+    pub fn uninstall_obstacle(&self) -> Obstacle {
+        let message = match self {
+            Self::ServiceAccount { .. } => chain(self),
+            _ => format!("failed to build REST client getter to uninstall release: {}", chain(self)),
+        };
+        Obstacle::retry(reasons::UNINSTALL_FAILED, message)
+    }
+}
 
 /// Returns the ServiceAccount that everything of a release is done as; none where it is the daemon itself.
 pub fn service_account(object: &HelmRelease, default: Option<&str>) -> Option<ServiceAccount> {
@@ -15,23 +77,92 @@ pub fn service_account(object: &HelmRelease, default: Option<&str>) -> Option<Se
     Some(ServiceAccount { namespace: object.metadata.namespace.clone().unwrap_or_default(), name })
 }
 
+/// Returns the Secret of the object's namespace that holds the kubeconfig, and its key.
+pub fn kubeconfig_secret(object: &HelmRelease) -> Option<(ConfigKey, Option<&str>)> {
+    let reference = object.spec.kube_config.as_ref()?.secret_ref.as_ref()?;
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    Some(((ValuesReferenceKind::Secret, namespace, reference.name.clone()), reference.key.as_deref()))
+}
+
 impl Releases {
     /// Returns the connection that everything of a release is done through.
-    pub(super) fn connect(&self, object: &HelmRelease) -> Result<Arc<Connection>, Obstacle> {
-        match service_account(object, self.default_service_account.as_deref()) {
-            None => Ok(self.connections.own().clone()),
-            Some(account) => {
-                let connection = self.connections.impersonating(&account);
-                connection.map_err(|error| Obstacle::terminal(reasons::REST_CLIENT_ERROR, error.to_string()))
+    ///
+    /// An account of another cluster is not looked up: its API server decides alone, as under Flux.
+    pub(super) async fn connect(&self, object: &HelmRelease) -> Result<Arc<Connection>, Error> {
+        let key = ObjectRef::from_obj(object);
+        let account = service_account(object, self.default_service_account.as_deref());
+        let remote = match kubeconfig_secret(object) {
+            Some((secret, of)) => Some(self.remote(&key, secret, of).await?),
+            None => None,
+        };
+        let connection = match (&remote, &account) {
+            (None, None) => self.connections.own().clone(),
+            (Some(remote), None) => remote.clone(),
+            (remote, Some(account)) => {
+                if remote.is_none() {
+                    self.confirm(account, object.metadata.deletion_timestamp.is_some()).await?;
+                }
+                let base = remote.as_ref().unwrap_or_else(|| self.connections.own());
+                self.connections.impersonating(base, account).map_err(Error::InvalidServiceAccount)?
+            }
+        };
+        self.memory.connected(&key, &connection);
+        Ok(connection)
+    }
+
+    /// Checks that an account exists. Where that cannot be told the API server decides about what is done as it, but
+    /// before an uninstall: one that nobody may do would keep the object for ever.
+    async fn confirm(&self, account: &ServiceAccount, before_uninstall: bool) -> Result<(), Error> {
+        match self.accounts.exists(account).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::NoServiceAccount(account.clone())),
+            Err(source) if before_uninstall => Err(Error::ServiceAccount { account: account.clone(), source }),
+            Err(error) => {
+                tracing::debug!(%account, error = %chain(&error), "not known whether the account exists");
+                Ok(())
             }
         }
+    }
+
+    /// Returns the connection to the cluster of a kubeconfig, whose Secret is read when it has changed.
+    async fn remote(
+        &self,
+        key: &ObjectRef<HelmRelease>,
+        secret: ConfigKey,
+        of: Option<&str>,
+    ) -> Result<Arc<Connection>, Error> {
+        let from = (secret.clone(), of.map(str::to_owned));
+        let seen = self.memory.config(&secret);
+        if let Some(known) = self.memory.remembered(key).remote
+            && matches!(seen, Seen::Version(_))
+            && known.seen == seen
+            && known.from == from
+        {
+            return Ok(known.connection);
+        }
+        let (_, namespace, name) = secret;
+        let found = Api::<Secret>::namespaced(self.daemon.clone(), &namespace).get_opt(&name).await;
+        let found = match found {
+            Ok(Some(found)) => found,
+            Ok(None) => return Err(Error::NoSecret { namespace, name }),
+            Err(source) => return Err(Error::Secret { namespace, name, source }),
+        };
+        let seen = found.metadata.resource_version.map_or(Seen::Unknown, Seen::Version);
+        let data = found.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
+        let secret = format!("{namespace}/{name}");
+        let text = kubeconfig::pick(&secret, &data, of).map_err(Error::KubeConfig)?;
+        let connection = self.connections.remote(text).await;
+        let connection = connection.map_err(|source| Error::KubeConfig(kubeconfig::Error::Load { secret, source }))?;
+        let remote = Remote { from, seen, connection: connection.clone() };
+        self.memory.remember(key, |known| known.remote = Some(remote));
+        Ok(connection)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::HelmReleaseSpec;
+    use crate::{api::HelmReleaseSpec, reconcile::release::obstacle::Class};
 
     fn object(account: Option<&str>) -> HelmRelease {
         let spec = HelmReleaseSpec { service_account_name: account.map(str::to_owned), ..HelmReleaseSpec::default() };
@@ -54,5 +185,29 @@ mod tests {
             let found = service_account(&object(given), default).map(|account| account.to_string());
             assert_eq!(found.as_deref(), expected, "{given:?} {default:?}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_told_and_skips_an_uninstall_and_what_is_broken_stops_it() {
+        let (namespace, name) = ("apps".to_owned(), "k".to_owned());
+        let missing = Error::NoSecret { namespace: namespace.clone(), name: name.clone() };
+        assert_eq!(missing.to_string(), "could not get KubeConfig secret 'apps/k': Secret \"k\" not found");
+        let account = ServiceAccount { namespace, name };
+        let no_account = Error::NoServiceAccount(account.clone());
+        assert!(no_account.to_string().contains("system:serviceaccount:apps:k"));
+        assert!(missing.is_gone() && no_account.is_gone());
+
+        let source = kubeconfig::Problem::NoContext;
+        let broken = Error::KubeConfig(kubeconfig::Error::Load { secret: "apps/k".to_owned(), source });
+        let obstacle = broken.uninstall_obstacle();
+        assert_eq!((obstacle.reason, obstacle.class), (reasons::UNINSTALL_FAILED, Class::Retry));
+        assert_eq!(
+            obstacle.message,
+            "failed to build REST client getter to uninstall release: failed to load KubeConfig from secret 'apps/k': \
+             its current-context is not set"
+        );
+        let unknown = Error::ServiceAccount { account, source: kube::Error::LinesCodecMaxLineLengthExceeded };
+        assert!(unknown.uninstall_obstacle().message.starts_with("failed to confirm ServiceAccount 'k' can be used"));
+        assert!(!broken.is_gone() && !unknown.is_gone());
     }
 }

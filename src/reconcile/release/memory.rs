@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Mutex,
+    sync::{Arc, Mutex},
 };
 
 use futures::{StreamExt, TryStreamExt};
@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::decide::LastRelease;
 use crate::{
     api::{HelmRelease, helm_release::ValuesReferenceKind},
+    cluster::connection::Connection,
     reconcile::watched::lock,
     telemetry,
 };
@@ -25,8 +26,16 @@ use crate::{
 /// The prefix of the names of Helm's release records.
 const RECORD_PREFIX: &str = "sh.helm.release.v1.";
 
-/// Where a release is recorded: the storage namespace and the release's name.
-pub type Place = (String, String);
+/// Where a release is recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Digest of the kubeconfig of another cluster, whose records no watch tells of; none for the daemon's own.
+    pub cluster: Option<Arc<str>>,
+    /// The storage namespace.
+    pub namespace: String,
+    /// The release's name.
+    pub release: String,
+}
 
 /// Where values come from: kind, namespace, name.
 pub type ConfigKey = (ValuesReferenceKind, String, String);
@@ -68,6 +77,12 @@ struct Index<K, V> {
     synced: Vec<ValuesReferenceKind>,
 }
 
+impl<V> Index<Place, V> {
+    fn tells_of(&self, place: &Place) -> bool {
+        place.cluster.is_none() && self.synced.contains(&ValuesReferenceKind::Secret)
+    }
+}
+
 impl<K, V> Default for Index<K, V> {
     fn default() -> Self {
         Self { seen: HashMap::new(), synced: Vec::new() }
@@ -81,15 +96,29 @@ pub struct Remembered {
     pub last: Option<(String, LastRelease)>,
     /// The digest of the composed values, and the resource versions of what they were composed of.
     pub values: Option<(Vec<Seen>, i64, String)>,
+    /// The connection that the last run worked through. It lives as long as it is remembered here.
+    pub connection: Option<Arc<Connection>>,
+    /// The connection to another cluster, and the kubeconfig that it was made of.
+    pub remote: Option<Remote>,
     /// Whether the last run could not read what the release needs only to change.
     pub is_blocked: bool,
+}
+
+/// A connection to the cluster of a kubeconfig.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// The Secret, and the key that was asked for.
+    pub from: (ConfigKey, Option<String>),
+    /// The Secret's version.
+    pub seen: Seen,
+    pub connection: Arc<Connection>,
 }
 
 impl Memory {
     /// Returns the newest record of a place.
     pub fn newest(&self, place: &Place) -> Newest {
         let records = lock(&self.records);
-        if !records.synced.contains(&ValuesReferenceKind::Secret) {
+        if !records.tells_of(place) {
             return Newest::Unknown;
         }
         match records.seen.get(place).and_then(|versions| versions.last_key_value()) {
@@ -102,8 +131,7 @@ impl Memory {
     pub fn revisions(&self, place: &Place) -> Option<Vec<i64>> {
         let records = lock(&self.records);
         records
-            .synced
-            .contains(&ValuesReferenceKind::Secret)
+            .tells_of(place)
             .then(|| records.seen.get(place).map(|v| v.keys().copied().collect()).unwrap_or_default())
     }
 
@@ -119,6 +147,9 @@ impl Memory {
 
     /// Takes note of a write of ours, which the watch will tell of later.
     pub fn wrote_record(&self, place: &Place, version: i64, resource_version: Option<String>) {
+        if place.cluster.is_some() {
+            return;
+        }
         let mut records = lock(&self.records);
         let versions = records.seen.entry(place.clone()).or_default();
         match resource_version {
@@ -139,9 +170,26 @@ impl Memory {
         change(lock(&self.releases).entry(key.clone()).or_default());
     }
 
-    /// Says which release is recorded at a place and which configs it reads, so that their changes find it.
-    pub fn register(&self, key: &ObjectRef<HelmRelease>, place: Place, configs: Vec<ConfigKey>) {
+    /// Remembers the connection of a run. What was read through another one is forgotten.
+    pub fn connected(&self, key: &ObjectRef<HelmRelease>, connection: &Arc<Connection>) {
+        self.remember(key, |known| {
+            if known.connection.as_ref().is_some_and(|before| !Arc::ptr_eq(before, connection)) {
+                known.last = None;
+            }
+            if connection.remote().is_none() {
+                known.remote = None;
+            }
+            known.connection = Some(connection.clone());
+        });
+    }
+
+    /// Says where a release is recorded, so that changes of its records find it.
+    pub fn recorded_at(&self, key: &ObjectRef<HelmRelease>, place: Place) {
         lock(&self.places).insert(place, key.clone());
+    }
+
+    /// Says which configs a release reads, so that their changes find it.
+    pub fn reads(&self, key: &ObjectRef<HelmRelease>, configs: Vec<ConfigKey>) {
         let mut readers = lock(&self.readers);
         readers.retain(|config, keys| {
             if !configs.contains(config) {
@@ -254,8 +302,8 @@ impl Memory {
         for (place, versions) in old_records {
             for (version, at) in versions {
                 if records.seen.get(&place).is_none_or(|now| !now.contains_key(&version)) {
-                    let name = format!("{RECORD_PREFIX}{}.v{version}", place.1);
-                    let config = (ValuesReferenceKind::Secret, place.0.clone(), name);
+                    let name = format!("{RECORD_PREFIX}{}.v{version}", place.release);
+                    let config = (ValuesReferenceKind::Secret, place.namespace.clone(), name);
                     changed.push(Entry { config, record: Some((place.clone(), version)), resource_version: at });
                 }
             }
@@ -322,7 +370,7 @@ impl Entry {
         let record = (kind == ValuesReferenceKind::Secret)
             .then(|| record_of(&name))
             .flatten()
-            .map(|(release, version)| ((namespace.clone(), release), version));
+            .map(|(release, version)| (Place { cluster: None, namespace: namespace.clone(), release }, version));
         Self {
             config: (kind, namespace, name),
             record,
@@ -345,13 +393,24 @@ mod tests {
         let name = format!("{RECORD_PREFIX}{release}.v{version}");
         Entry {
             config: (ValuesReferenceKind::Secret, "ns".to_owned(), name),
-            record: Some((("ns".to_owned(), release.to_owned()), version)),
+            record: Some((place(release), version)),
             resource_version: at.to_owned(),
         }
     }
 
     fn place(release: &str) -> Place {
-        ("ns".to_owned(), release.to_owned())
+        Place { cluster: None, namespace: "ns".to_owned(), release: release.to_owned() }
+    }
+
+    #[test]
+    fn the_watch_tells_nothing_of_another_clusters_records() {
+        let memory = Memory::default();
+        memory.relisted(&ValuesReferenceKind::Secret, vec![record("ui", 9, "1")]);
+        let there = Place { cluster: Some("digest".into()), ..place("ui") };
+        assert_eq!((memory.newest(&there), memory.revisions(&there)), (Newest::Unknown, None));
+        memory.wrote_record(&there, 10, Some("2".to_owned()));
+        assert_eq!(memory.newest(&place("ui")), Newest::Record { version: 9, resource_version: "1".to_owned() });
+        assert_eq!(memory.newest(&there), Newest::Unknown);
     }
 
     #[test]
@@ -389,7 +448,7 @@ mod tests {
         let kind = ValuesReferenceKind::Secret;
         memory.relisted(&kind, vec![record("a", 1, "1"), record("b", 1, "1"), record("c", 1, "1")]);
         let changed = memory.relisted(&kind, vec![record("a", 1, "1"), record("b", 1, "2"), record("d", 1, "1")]);
-        let mut names: Vec<_> = changed.iter().map(|e| e.record.as_ref().unwrap().0.1.clone()).collect();
+        let mut names: Vec<_> = changed.iter().map(|e| e.record.as_ref().unwrap().0.release.clone()).collect();
         names.sort();
         assert_eq!(names, ["b", "c", "d"]);
     }

@@ -32,7 +32,7 @@ use self::{
     act::Work,
     attempt::Attempt,
     decide::{Desired, HistoryChange},
-    memory::Memory,
+    memory::{Memory, Place},
     obstacle::{Class, Obstacle},
     report::{Notice, Report},
 };
@@ -48,6 +48,7 @@ use crate::{
         meta, reasons,
     },
     cluster::{
+        accounts::ServiceAccounts,
         connection::{Connection, Connections},
         events::{EventRecorder, Involved, Note, Severity},
         expressions::HealthChecks,
@@ -65,6 +66,7 @@ pub struct Releases {
     /// does is done through its connection.
     pub daemon: Client,
     pub connections: Connections,
+    pub accounts: ServiceAccounts,
     /// `--default-service-account`.
     pub default_service_account: Option<String>,
     pub watched: Arc<Watched<HelmRelease>>,
@@ -219,6 +221,9 @@ impl Releases {
         supported::check(&object)?;
         self.warn_of_fields(run, &object);
         HealthChecks::of(&object.spec.health_check_exprs).map_err(|error| Obstacle::invalid_expression(&error))?;
+        let mut reads = observe::config_keys(&object);
+        reads.extend(connect::kubeconfig_secret(&object).map(|(secret, _)| secret));
+        self.memory.reads(&run.key(), reads);
         if self.chart_object(run).await? {
             return Ok(Next::Unsaid(CHART_WITHIN));
         }
@@ -244,19 +249,24 @@ impl Releases {
         };
         self.memory.remember(&run.key(), |known| known.is_blocked = false);
         report_on(&object, &mut run.status).unmark(conditions::FETCH_FAILED);
-        let connection = self.connect(&object)?;
+        let connection = self.connect(&object).await.map_err(|error| error.obstacle())?;
+        report_on(&object, &mut run.status).cleared(&[reasons::REST_CLIENT_ERROR]);
+        run.permit().work_on(connection.permits()).await;
         if self.moved(run, &connection, &desired).await? {
             return Ok(Next::Now);
         }
         begin(&object, &mut run.status, &desired);
         run.status.last_attempted_revision_digest.clone_from(&source.revision_digest);
-        let namespace = target::storage_namespace(&object);
-        let place = (namespace.clone(), target::release_name(&object));
-        self.memory.register(&run.key(), place, observe::config_keys(&object));
+        let place = Place {
+            cluster: connection.remote(),
+            namespace: target::storage_namespace(&object),
+            release: target::release_name(&object),
+        };
+        self.memory.recorded_at(&run.key(), place.clone());
         let attempt = Attempt {
-            storage: ReleaseStorage::new(connection.client.clone(), &namespace, meta::HELM_FIELD_MANAGER),
+            storage: ReleaseStorage::new(connection.client.clone(), &place.namespace, meta::HELM_FIELD_MANAGER),
             connection,
-            namespace,
+            place,
             object,
             source,
             composed,
@@ -286,6 +296,7 @@ impl Releases {
         let wanted = chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
         let before = run.status.helm_chart.clone().filter(|chart| !chart.is_empty());
         if let Some(before) = before.filter(|before| Some(before) != wanted.as_ref()) {
+            self.check_chart_access(&object, &before)?;
             chart_object::delete(&self.daemon, &before).await.map_err(failed)?;
             let message = format!("deleted HelmChart '{before}'");
             self.warn(&object, false, reasons::HELM_CHART_DELETED, message);
@@ -311,6 +322,15 @@ impl Releases {
         }
         run.status.helm_chart = wanted;
         Ok(written != chart_object::Written::Unchanged)
+    }
+
+    /// Refuses a HelmChart, named as in `status.helmChart`, that the flag keeps an object from.
+    fn check_chart_access(&self, object: &HelmRelease, chart: &str) -> Result<(), Obstacle> {
+        let (namespace, name) = chart.split_once('/').unwrap_or_default();
+        if self.no_cross_namespace_refs && object.metadata.namespace.as_deref() != Some(namespace) {
+            return Err(chart_object::cross_namespace("HelmChart", namespace, name));
+        }
+        Ok(())
     }
 
     /// Uninstalls what is installed where the spec does not ask for it any more; tells whether it did.
@@ -344,14 +364,23 @@ impl Releases {
         if !object.spec.suspend {
             let gone = async {
                 if run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty()) {
-                    let connection = self.connect(&object)?;
-                    self.uninstall(run, &connection).await?;
-                    run.status.history.clear();
-                    run.status.storage_namespace = None;
+                    match self.connect(&object).await {
+                        Ok(connection) => {
+                            run.permit().work_on(connection.permits()).await;
+                            self.uninstall(run, &connection).await?;
+                            run.status.history.clear();
+                            run.status.storage_namespace = None;
+                        }
+                        Err(error) if error.is_gone() => {
+                            tracing::warn!(error = %chain(&error), "skipping Helm release uninstallation");
+                        }
+                        Err(error) => return Err(error.uninstall_obstacle()),
+                    }
                 }
                 // One that was deleted right after it was made has no status that names its HelmChart.
                 let made = || chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
-                if let Some(chart) = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()).or_else(made) {
+                let chart = run.status.helm_chart.clone().filter(|chart| !chart.is_empty()).or_else(made);
+                if let Some(chart) = chart.filter(|chart| self.check_chart_access(&object, chart).is_ok()) {
                     let failed = |error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
                     chart_object::delete(&self.daemon, &chart).await.map_err(failed)?;
                     run.status.helm_chart = None;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use helm::chart::Chart;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt, runtime::reflector::ObjectRef};
 use serde_json::{Map, Value};
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     decide::LastRelease,
     memory::{ConfigKey, Newest, Place, Seen},
     obstacle::Obstacle,
-    record, target,
+    record,
     values::{self, Contents},
 };
 use crate::{
@@ -97,10 +97,7 @@ impl Releases {
             (None, None) => return Err(Obstacle::terminal(reasons::ARTIFACT_FAILED, "invalid Chart reference")),
         };
         if self.no_cross_namespace_refs && namespace != own {
-            let kind = kind.as_str();
-            let message =
-                format!("can't access '{kind}/{namespace}/{name}', cross-namespace references are not allowed");
-            return Err(Obstacle::terminal(reasons::ACCESS_DENIED, message));
+            return Err(chart_object::cross_namespace(kind.as_str(), &namespace, &name));
         }
         let missing = |plural: &str| {
             let message =
@@ -153,7 +150,7 @@ impl Releases {
     /// They are read as the daemon, as under Flux: they are of the object's own namespace, and it is the object's
     /// maker who chose them.
     pub(super) async fn values(&self, object: &HelmRelease) -> Result<Composed, Obstacle> {
-        let key = kube::runtime::reflector::ObjectRef::from_obj(object);
+        let key = ObjectRef::from_obj(object);
         let seen: Vec<Seen> = config_keys(object).iter().map(|config| self.memory.config(config)).collect();
         let generation = object.metadata.generation.unwrap_or(0);
         if !seen.contains(&Seen::Unknown)
@@ -202,34 +199,33 @@ impl Releases {
     pub(super) async fn last_release(
         &self,
         storage: &ReleaseStorage,
-        namespace: &str,
+        place: &Place,
         object: &HelmRelease,
     ) -> Result<Option<LastRelease>, Obstacle> {
-        let key = kube::runtime::reflector::ObjectRef::from_obj(object);
-        let place: Place = (namespace.to_owned(), target::release_name(object));
+        let key = ObjectRef::from_obj(object);
+        let release = &place.release;
         let failed = |error: &(dyn std::error::Error + 'static)| {
             let message = format!("Could not determine release state: {}", chain(error));
             Obstacle::retry(reasons::STATE_ERROR, message)
         };
-        let version = match self.memory.newest(&place) {
+        let (version, resource_version) = match self.memory.newest(place) {
             Newest::None => return Ok(None),
-            Newest::Unknown => None,
-            Newest::Record { version, resource_version } => {
-                if let Some((at, last)) = self.memory.remembered(&key).last
-                    && at == resource_version
-                    && last.version == version
-                {
-                    return Ok(Some(last));
-                }
-                Some(version)
+            Newest::Record { version, resource_version } => (version, resource_version),
+            Newest::Unknown => {
+                let mut revisions = storage.list(release).await.map_err(|error| failed(&error))?;
+                let Some(newest) = revisions.pop() else { return Ok(None) };
+                (i64::from(newest.revision), newest.resource_version)
             }
         };
-        let stored = match version.and_then(|version| u32::try_from(version).ok()) {
-            Some(version) => storage.get(&place.1, version).await,
-            None => storage.newest(&place.1).await,
-        };
+        if let Some((at, last)) = self.memory.remembered(&key).last
+            && at == resource_version
+            && last.version == version
+        {
+            return Ok(Some(last));
+        }
+        let stored = storage.get(release, u32::try_from(version).unwrap_or(0)).await;
         let Some(stored) = stored.map_err(|error| failed(&error))? else { return Ok(None) };
-        let release = record::decode(&place.1, &stored).map_err(|error| failed(&error))?;
+        let release = record::decode(release, &stored).map_err(|error| failed(&error))?;
         let last = record::last_release(&release, &stored.revision.managers);
         let at = stored.revision.resource_version;
         self.memory.remember(&key, |known| known.last = Some((at, last.clone())));

@@ -10,8 +10,10 @@ use crate::api::{HelmRelease, helm_release::DriftDetectionMode};
 pub fn check(object: &HelmRelease) -> Result<(), Obstacle> {
     let spec = &object.spec;
     let fields = [
-        ("spec.kubeConfig", spec.kube_config.is_some()),
-        ("spec.serviceAccountName", spec.service_account_name.is_some()),
+        (
+            "spec.kubeConfig.configMapRef",
+            spec.kube_config.as_ref().is_some_and(|reference| reference.config_map_ref.is_some()),
+        ),
         ("spec.chart.spec.verify", spec.chart.as_ref().is_some_and(|chart| chart.spec.verify.is_some())),
     ];
     match fields.iter().find(|(_, is_set)| *is_set) {
@@ -46,9 +48,10 @@ mod tests {
     #[test]
     fn a_field_that_decides_where_as_whom_or_what_stops_the_object() {
         assert!(check(&object(json!({}))).is_ok());
+        let elsewhere = json!({ "kubeConfig": { "secretRef": { "name": "k" } }, "serviceAccountName": "sa" });
+        assert!(check(&object(elsewhere)).is_ok());
         for (spec, field) in [
-            (json!({ "kubeConfig": { "secretRef": { "name": "k" } } }), "spec.kubeConfig"),
-            (json!({ "serviceAccountName": "sa" }), "spec.serviceAccountName"),
+            (json!({ "kubeConfig": { "configMapRef": { "name": "k" } } }), "spec.kubeConfig.configMapRef"),
         ] {
             let obstacle = check(&object(spec)).unwrap_err();
             assert_eq!((obstacle.reason, obstacle.class), (reasons::UNSUPPORTED_FIELD, Class::Terminal));

@@ -4,6 +4,7 @@ use kube::{ResourceExt, runtime::reflector::ObjectRef};
 
 use super::{
     chart_object,
+    connect::service_account,
     observe::{ChartObject, is_ready},
 };
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
         reasons,
     },
+    cluster::connection::ServiceAccount,
     reconcile::watched::{Change, Watched},
 };
 
@@ -63,6 +65,15 @@ fn standing<K: ChartObject>(chart: Option<&K>) -> Option<Standing> {
         told.filter(|_| !is_current).map(|c| (c.status.clone(), c.message.clone())),
         is_current,
     ))
+}
+
+/// Starts the releases that are applied as a ServiceAccount which was made just now.
+pub fn on_account(releases: &Watched<HelmRelease>, account: &ServiceAccount, default: Option<&str>) {
+    for release in releases.all() {
+        if service_account(&release, default).as_ref() == Some(account) {
+            releases.trigger(ObjectRef::from_obj(release.as_ref()));
+        }
+    }
 }
 
 /// Starts the releases that depend on one that has become ready, and those that tell from its fields whether it is.

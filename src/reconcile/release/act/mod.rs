@@ -224,7 +224,7 @@ impl Work<'_> {
     }
 
     fn place(&self, release: &str) -> Place {
-        (self.namespace.clone(), release.to_owned())
+        Place { cluster: self.connection.remote(), namespace: self.namespace.clone(), release: release.to_owned() }
     }
 
     /// Writes a new revision, and removes what the history has too many of first.
