@@ -33,7 +33,7 @@ fn every_field_that_is_not_acted_on_is_named() {
         let source = read(file);
         let code = &source[..source.find("#[cfg(test)]").unwrap()];
         let fields = words(code, "\"spec.");
-        assert!(fields.len() > 3, "{file}: {fields:?}");
+        assert!(!fields.is_empty(), "{file}");
         for field in fields {
             let named = field.strip_suffix(".serverSideApply").map_or(field, |_| "serverSideApply");
             assert!(readme.contains(&format!("`{named}`")), "README.md does not name {field} of {file}");
