@@ -15,6 +15,8 @@ const LONG: Duration = Duration::from_mins(2);
 /// Where the real helm installs what the daemon installs in [`APPS`].
 const THEIRS: &str = "theirs";
 const NAME: &str = "web";
+/// As whom the daemon works.
+const USER: &str = "bowline";
 /// Ours and helm's name for the same role.
 const MANAGERS: [&str; 2] = ["helm-controller", "helm"];
 
@@ -298,6 +300,40 @@ async fn server_side_is_as_helms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn going_from_one_way_to_the_other_and_back_is_as_helms() {
     life(false, [true, false]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_sent_for_what_is_new_or_differs_and_schemas_are_read_once() {
+    let both = Both::new().await;
+    let [mut values, ..] = revisions();
+    values["strategy"] = Value::Null;
+    let audit = both.site.cluster.audit_log();
+    let since = |mark| {
+        let requests = audit.requests_since(mark, USER).into_iter();
+        let kinds = ["deployments", "services", "configmaps", "serviceaccounts", "poddisruptionbudgets", "widgets"];
+        let of_objects = requests.clone().filter(|request| {
+            kinds.contains(&&*request.object_ref.resource)
+                && request.object_ref.namespace == APPS
+                && request.verb != "watch"
+        });
+        let (writes, reads): (Vec<_>, Vec<_>) =
+            of_objects.map(|request| request.summary()).partition(|summary| !summary.starts_with("get "));
+        let schemas: Vec<_> =
+            requests.map(|request| request.summary()).filter(|summary| summary.contains("/openapi/")).collect();
+        (writes, reads, schemas)
+    };
+    let mark = audit.now();
+    both.ours(&json!({ "install": { "serverSideApply": false }, "values": values }), ("True", "")).await;
+    let (writes, reads, schemas) = since(mark);
+    assert!(writes.len() == 6 && writes.iter().all(|write| write.starts_with("create ")), "{writes:?}");
+    assert_eq!(reads, [""; 0]);
+    assert_eq!(schemas.len(), 4, "one for each group version: {schemas:?}");
+    let mark = audit.now();
+    values["data"]["a"] = json!("2");
+    both.ours(&json!({ "values": values }), ("True", "")).await;
+    let (writes, reads, schemas) = since(mark);
+    assert_eq!(writes, ["patch configmaps"]);
+    assert_eq!((reads.len(), schemas.len()), (6, 0), "{reads:?} {schemas:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
