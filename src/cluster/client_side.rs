@@ -107,7 +107,7 @@ async fn update(
     manager: &str,
 ) -> Result<Applied, ApplyError> {
     let (patch, media) = patch(target, wanted, base, &live)?;
-    if patch.as_object().is_some_and(serde_json::Map::is_empty) {
+    if changes_nothing(&patch, media, &live) {
         return Ok(Applied { change: Change::Unchanged, object: live, warnings: Vec::new() });
     }
     let uri = format!("{}?fieldManager={}", target.path(), encode(manager));
@@ -118,6 +118,17 @@ async fn update(
     let same = object::resource_version(&reply.body) == object::resource_version(&live);
     let change = if same { Change::Unchanged } else { Change::Configured };
     Ok(Applied { change, object: reply.body, warnings: reply.warnings })
+}
+
+/// Tells whether an object is as a patch would leave it. A JSON merge is made of two manifests alone, and so often sets
+/// what is set; what a strategic merge sets differs.
+fn changes_nothing(patch: &Value, media: &str, live: &Value) -> bool {
+    if media == STRATEGIC {
+        return patch.as_object().is_some_and(serde_json::Map::is_empty);
+    }
+    let mut merged = live.clone();
+    json_patch::merge(&mut merged, patch);
+    merged == *live
 }
 
 /// Makes the patch and says what kind of one it is.
@@ -176,6 +187,16 @@ mod tests {
         assert_eq!(made(Base::Last(&last)), (json!({ "spec": { "b": null } }), MERGE));
         assert_eq!(made(Base::Taken { live: true }), (json!({ "spec": { "a": 1 } }), MERGE));
         assert_eq!(made(Base::Taken { live: false }), (json!({}), MERGE));
+    }
+
+    #[test]
+    fn a_merge_that_sets_what_is_set_changes_nothing() {
+        let live = json!({ "metadata": { "labels": { "a": "b" }, "uid": "u" }, "spec": { "size": 1 } });
+        let label = |value: &str| json!({ "metadata": { "labels": { "a": value } } });
+        assert!(changes_nothing(&label("b"), MERGE, &live));
+        assert!(changes_nothing(&json!({ "spec": { "gone": null } }), MERGE, &live));
+        assert!(!changes_nothing(&label("c"), MERGE, &live));
+        assert!(!changes_nothing(&label("b"), STRATEGIC, &live) && changes_nothing(&json!({}), STRATEGIC, &live));
     }
 
     #[test]

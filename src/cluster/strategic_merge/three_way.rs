@@ -219,11 +219,13 @@ fn sorted<'a>(list: &'a [Value], key: &'static str) -> Result<Vec<Item<'a>>, Err
         Ok(Item { key, at, map })
     };
     let mut items = list.iter().enumerate().map(item).collect::<Result<Vec<_>, _>>()?;
+    // Of items with one key, the last comes first: so they come out of the sort that Kubernetes' Go code uses.
+    items.reverse();
     items.sort_by(|a, b| a.key.cmp(&b.key));
     Ok(items)
 }
 
-/// Which items of two sorted lists belong together; of several with one key, the first to the first.
+/// Which items of two sorted lists belong together; of several with one key, the last to the last.
 struct Pairs {
     /// For each item of the first list, the one of the second.
     matched: Vec<Option<usize>>,

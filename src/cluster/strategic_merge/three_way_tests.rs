@@ -112,3 +112,12 @@ fn an_item_without_its_key_is_named() {
     let error = patch(of, &pod(json!([])), &pod(json!(["x"])), &pod(json!([container("a", "1")])));
     assert_eq!(error, Err(Error::Mixed("containers".to_owned())));
 }
+
+#[test]
+fn of_items_with_one_key_the_last_belong_together() {
+    let of = Type::of_kind("", "Service").expect("Service");
+    let ports = |ports: Value| json!({ "spec": { "ports": ports } });
+    let last = ports(json!([{ "port": 53, "name": "u" }]));
+    let wanted = ports(json!([{ "port": 53, "protocol": "TCP" }, { "port": 53, "protocol": "UDP", "name": "u" }]));
+    assert_eq!(patch(of, &last, &wanted, &wanted), Ok(json!({})));
+}
