@@ -78,6 +78,10 @@ pub struct Args {
     /// Address of /healthz and /readyz.
     #[arg(long, env = "BOWLINE_HEALTH_ADDR", default_value = ":9440", value_parser = address)]
     health_addr: SocketAddr,
+    /// URL of a notification-controller that events are posted to, such as
+    /// `http://notification-controller.flux-system.svc.cluster.local./`. Without it they are recorded in the cluster alone
+    #[arg(long, env = "BOWLINE_EVENTS_ADDR", value_parser = events_address)]
+    events_addr: Option<url::Url>,
     /// Log level: trace, debug, info, error, or a filter such as "info,kube=debug". `PUT /debug/log-level` at the
     /// metrics address changes it while the daemon runs.
     #[arg(long, env = "BOWLINE_LOG_LEVEL", default_value = "info")]
@@ -115,6 +119,14 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     full.parse().map_err(|_| format!("{text:?} is not an address such as :8080 or 127.0.0.1:8080"))
+}
+
+fn events_address(text: &str) -> Result<url::Url, String> {
+    let url: url::Url = text.parse().map_err(|error| format!("{text:?} is not a URL: {error}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(format!("{text:?} is not a URL that begins with http:// or https://")),
+    }
 }
 
 /// Returns a variable of the environment that is set and not empty.
@@ -192,6 +204,7 @@ fn config(args: Args) -> Result<Config, UsageError> {
         storage_adv_addr: args.storage_adv_addr,
         metrics_addr: args.metrics_addr,
         health_addr: args.health_addr,
+        events_addr: args.events_addr,
         leader_election: args
             .enable_leader_election
             .then_some(LeaderElection { duration: args.leader_election_lease_duration }),
@@ -252,6 +265,12 @@ mod tests {
         for bad in ["", "..", "a/b", "Staging", "-a", "a-", "a.b", &"a".repeat(64)] {
             assert!(!is_label(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn events_are_posted_by_http_alone() {
+        assert!(events_address("http://notification-controller.flux-system/").is_ok());
+        assert!(events_address("notification-controller").is_err() && events_address("ftp://host/").is_err());
     }
 
     #[test]

@@ -17,7 +17,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::request::{encode, is_not_found, message_of, send};
+use super::{
+    notification::Poster,
+    request::{encode, is_not_found, message_of, send},
+};
 use crate::api::meta::EVENT_PREFIX;
 
 /// Events that may wait to be sent; more are dropped and counted.
@@ -34,12 +37,14 @@ pub enum Severity {
     Normal,
     /// Someone should look.
     Warning,
+    /// A step on the way: recorded as normal, and for the cluster alone.
+    Trace,
 }
 
 impl Severity {
     fn as_str(self) -> &'static str {
         match self {
-            Severity::Normal => "Normal",
+            Severity::Normal | Severity::Trace => "Normal",
             Severity::Warning => "Warning",
         }
     }
@@ -96,6 +101,8 @@ pub struct Note {
 #[derive(Clone)]
 pub struct EventRecorder {
     queue: mpsc::Sender<(Note, &'static str)>,
+    /// To a notification-controller.
+    posts: Option<mpsc::Sender<(Note, &'static str)>>,
     component: &'static str,
     dropped: Arc<AtomicU64>,
 }
@@ -106,7 +113,15 @@ impl EventRecorder {
     pub fn start(client: Client, component: &'static str, instance: String, cancel: CancellationToken) -> Self {
         let (queue, receiver) = mpsc::channel(QUEUE);
         tokio::spawn(Sender { client, instance, sent: Memory::default() }.run(receiver, cancel));
-        Self { queue, component, dropped: Arc::new(AtomicU64::new(0)) }
+        Self { queue, posts: None, component, dropped: Arc::new(AtomicU64::new(0)) }
+    }
+
+    /// Posts events to a notification-controller, too. Its recorder is to be the first, of which the others are made.
+    #[must_use]
+    pub fn posting(self, poster: Poster, cancel: CancellationToken) -> Self {
+        let (posts, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(poster.run(receiver, cancel));
+        Self { posts: Some(posts), ..self }
     }
 
     /// Returns a recorder that reports as another controller.
@@ -138,6 +153,11 @@ impl EventRecorder {
     /// Hands an event over. Never waits: when too many are waiting already, this one is dropped and counted.
     pub fn publish(&self, mut note: Note) {
         shorten(&mut note.message);
+        if let Some(posts) = self.posts.as_ref().filter(|_| note.severity != Severity::Trace)
+            && posts.try_send((note.clone(), self.component)).is_err()
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
         if self.queue.try_send((note, self.component)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -239,7 +259,8 @@ impl Sender {
     }
 }
 
-fn seconds(now: Timestamp) -> String {
+/// Writes a time as the API server does, to the second.
+pub(super) fn seconds(now: Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
@@ -332,7 +353,7 @@ mod tests {
     #[tokio::test]
     async fn publishing_never_waits() {
         let (queue, receiver) = mpsc::channel(1);
-        let recorder = EventRecorder { queue, component: "c", dropped: Arc::default() };
+        let recorder = EventRecorder { queue, posts: None, component: "c", dropped: Arc::default() };
         recorder.publish(note("a"));
         recorder.publish(note("b"));
         assert_eq!(recorder.dropped(), 1);

@@ -71,7 +71,7 @@ pub struct Unready {
     pub id: ObjectId,
     /// Its state.
     pub health: Health,
-    /// What else is known: its pods, their containers.
+    /// What else is known: its pods, their containers and logs, warnings.
     pub details: Vec<String>,
 }
 
@@ -113,7 +113,7 @@ fn list(unready: &[Unready]) -> String {
     for one in unready.iter().filter(|one| !one.health.message.is_empty()).take(EXPLAINED) {
         text.extend(["\n", &one.id.to_string(), ": ", &one.health.message]);
         for detail in &one.details {
-            text.extend(["; ", detail]);
+            text.extend(["\n  ", &detail.replace('\n', "\n  ")]);
         }
     }
     text
@@ -170,7 +170,7 @@ pub async fn gone(
         left.insert(wait.target.id.clone(), uid);
     }
     let (sender, mut receiver) = mpsc::channel(BACKLOG);
-    let groups = targets.into_iter().map(|wait| Group::of_one(&wait)).collect();
+    let groups = targets.into_iter().map(|wait| Group::until_gone(&wait)).collect();
     let _watches = watch_groups(client, groups, &sender);
     drop(sender);
     while !left.is_empty() {
@@ -240,6 +240,17 @@ impl Group {
             },
             from: wait.known.as_ref().and_then(object::resource_version).map(str::to_owned),
         }
+    }
+
+    /// A finished pod goes at once, though what its deletion returns says that it is on its way: its version is then that
+    /// of the deletion itself, of which a watch from there on tells nothing.
+    fn until_gone(wait: &WaitTarget) -> Self {
+        let may_be_gone = wait.known.as_ref().is_none_or(|tree| {
+            let metadata = &tree["metadata"];
+            metadata["deletionGracePeriodSeconds"] == 0 && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
+        });
+        let group = Self::of_one(wait);
+        if may_be_gone { Self { from: None, ..group } } else { group }
     }
 }
 
@@ -406,7 +417,7 @@ impl Board {
                 continue;
             }
             let details = match tree {
-                Some(tree) if unready.len() < EXPLAINED => explain::pods_of(client, tree).await,
+                Some(tree) if unready.len() < EXPLAINED => explain::explain(client, tree).await,
                 _ => Vec::new(),
             };
             unready.push(Unready { id: wait.target.id.clone(), health: health.clone(), details });

@@ -99,7 +99,22 @@ fn the_error_begins_with_fluxs_text_and_goes_on_with_the_reason() {
     }];
     assert_eq!(
         WaitError::TimedOut(unready).to_string(),
-        "timeout waiting for: [Deployment/n/d status: 'InProgress']\nDeployment/n/d: Available: 0/1; pod p: container c is waiting (ErrImagePull)\n\
-         context deadline exceeded"
+        "timeout waiting for: [Deployment/n/d status: 'InProgress']
+Deployment/n/d: Available: 0/1
+  \
+         pod p: container c is waiting (ErrImagePull)
+context deadline exceeded"
     );
+}
+
+#[test]
+fn what_may_be_gone_already_is_listed_before_it_is_watched() {
+    let terminating = |grace: u64, finalizers: Value| {
+        json!({"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "9", "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "deletionGracePeriodSeconds": grace, "finalizers": finalizers}})
+    };
+    let from = |tree: Value| Group::until_gone(&target("Pod", "a", Some(tree))).from;
+    assert_eq!(from(terminating(0, json!(null))), None);
+    assert_eq!(from(terminating(30, json!([]))).as_deref(), Some("9"));
+    assert_eq!(from(terminating(0, json!(["foregroundDeletion"]))).as_deref(), Some("9"));
 }

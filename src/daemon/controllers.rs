@@ -17,6 +17,7 @@ use crate::{
         connection::{Connection, Connections},
         events::EventRecorder,
         kubeconfig::Allowed,
+        notification::{self, Poster},
         watch::OwnedObjects,
     },
     metrics::Metrics,
@@ -58,6 +59,8 @@ pub enum Error {
     },
     #[error("cannot find this program's own path")]
     Program(#[source] std::io::Error),
+    #[error("cannot post events")]
+    Notification(#[source] notification::Error),
 }
 
 /// The kinds that are watched.
@@ -153,7 +156,11 @@ fn start(
     controllers: &mut JoinSet<()>,
 ) -> Result<(), Error> {
     let client = shell.client.clone();
-    let events = EventRecorder::start(client.clone(), "helm-controller", config.instance.clone(), end.clone());
+    let mut events = EventRecorder::start(client.clone(), "helm-controller", config.instance.clone(), end.clone());
+    if let Some(address) = &config.events_addr {
+        let poster = Poster::new(address.clone(), config.instance.clone()).map_err(Error::Notification)?;
+        events = events.posting(poster, end.clone());
+    }
     let own = Connection::new(client.clone());
     let discovery = own.discovery.clone();
     let memory = Arc::new(Memory::default());

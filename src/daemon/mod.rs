@@ -36,6 +36,8 @@ pub struct Config {
     pub storage_adv_addr: Option<String>,
     pub metrics_addr: SocketAddr,
     pub health_addr: SocketAddr,
+    /// Where events are posted, beside the cluster: a notification-controller.
+    pub events_addr: Option<url::Url>,
     pub leader_election: Option<LeaderElection>,
     pub retry: RetryDelay,
     pub jitter_percentage: u8,

@@ -157,8 +157,12 @@ where
 
     /// Asks for a reconcile of an object; several requests before it starts are one.
     pub fn trigger(&self, key: ObjectRef<K>) {
+        let waiter = lock(&self.waiters).get(&key).cloned();
         // The receiver goes only when the process ends.
         let _ = self.queue.send(key);
+        if let Some(waiter) = waiter {
+            waiter.notify_waiters();
+        }
     }
 
     /// Remembers the state that a write of ours returned.
@@ -168,14 +172,23 @@ where
 
     /// Waits until an object's generation is not `generation`, it is being deleted, or it is gone.
     pub async fn superseded(&self, key: &ObjectRef<K>, generation: Option<i64>) {
+        self.until(key, || match self.store.get(key) {
+            Some(o) if o.meta().generation == generation && o.meta().deletion_timestamp.is_none() => None,
+            _ => Some(()),
+        })
+        .await;
+    }
+
+    /// Waits until `look` finds something. It looks at once, and whenever the object changed or a reconcile of it was
+    /// asked for.
+    pub async fn until<T>(&self, key: &ObjectRef<K>, look: impl Fn() -> Option<T>) -> T {
         let waiter = lock(&self.waiters).entry(key.clone()).or_default().clone();
         loop {
             // Armed before the look, so that a change between the two is not missed.
             let mut notified = std::pin::pin!(waiter.notified());
             notified.as_mut().enable();
-            match self.store.get(key) {
-                Some(o) if o.meta().generation == generation && o.meta().deletion_timestamp.is_none() => {}
-                _ => return,
+            if let Some(found) = look() {
+                return found;
             }
             notified.await;
         }

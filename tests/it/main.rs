@@ -7,6 +7,7 @@ mod harness;
 
 mod apply_methods;
 mod broken_inputs;
+mod cases;
 mod charts;
 mod cluster_room;
 mod control_plane;
@@ -22,6 +23,7 @@ mod layers;
 mod merge_rules;
 mod oci;
 mod readme;
+mod release_life;
 mod rows;
 mod servers;
 mod site;

@@ -107,6 +107,24 @@ impl Chart {
         self.values.as_ref()
     }
 
+    /// Makes the same chart with other defaults: an upgrade that reuses values takes the last release's in their place.
+    #[must_use]
+    pub fn with_values(&self, values: Map<String, Value>) -> Self {
+        Self {
+            metadata: self.metadata.clone(),
+            lock: self.lock.clone(),
+            templates: self.templates.clone(),
+            files: self.files.clone(),
+            values: Some(values),
+            schema: self.schema.clone(),
+            modified: self.modified,
+            dependencies: self.dependencies.clone(),
+            notices: self.notices.clone(),
+            programs: Programs::default(),
+            compiled_schema: OnceLock::new(),
+        }
+    }
+
     /// Returns `values.schema.json`.
     pub fn schema(&self) -> Option<&File> {
         self.schema.as_ref()

@@ -100,6 +100,22 @@ pub fn merge(into: &mut serde_json::Map<String, Json>, from: serde_json::Map<Str
     }
 }
 
+/// Fills in what values say nothing about: Helm's `CoalesceTables`. What is null takes the default away.
+pub fn fill(values: &mut serde_json::Map<String, Json>, defaults: serde_json::Map<String, Json>) {
+    for (key, default) in defaults {
+        match (values.get_mut(&key), default) {
+            (None, default) => {
+                values.insert(key, default);
+            }
+            (Some(Json::Null), default) if !default.is_null() => {
+                values.remove(&key);
+            }
+            (Some(Json::Object(values)), Json::Object(defaults)) => fill(values, defaults),
+            (Some(_), _) => {}
+        }
+    }
+}
+
 /// Makes Go's shared map of a JSON object.
 pub fn shared(values: &serde_json::Map<String, Json>) -> Map {
     Map::from_pairs(MapType::Any, values.iter().map(|(k, v)| (Str::from(k.as_str()), Value::from_values(v))))

@@ -2,22 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
+use helm::release::Status as RecordStatus;
 use jiff::Timestamp;
 use kube::ResourceExt;
-use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Releases,
-    act::{Acted, Work},
+    act::{Acted, Work, reuse},
     change_history,
-    decide::{self, Action, Decision, Desired, Drift, LastRelease, Outcome, RollbackTarget, Step, View},
+    decide::{self, Action, ActionType, Decision, Desired, Drift, LastRelease, Outcome, RollbackTarget, Step, View},
     history,
     memory::Place,
-    observe::{self, ChartSource},
+    newer::Aim,
+    observe::{self, ChartSource, Read},
     obstacle::Obstacle,
     record,
     report::Report,
-    report_on, status_text, target,
+    report_on, status_text, target, values,
 };
 use crate::{
     api::{
@@ -33,6 +35,13 @@ use crate::{
 
 /// How long an action runs before the status says that it does: what a shorter one did is said at once by its result.
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+
+/// How an action ended that can be reported.
+enum Concluded {
+    Acted,
+    /// Something newer is asked for: the next run is to begin at once.
+    Superseded,
+}
 
 /// Everything that the actions of one run share.
 pub(super) struct Attempt<'r> {
@@ -83,7 +92,8 @@ impl Attempt<'_> {
         let mut done = Vec::new();
         loop {
             let last = self.releases.last_release(&self.storage, &self.place, &self.object).await?;
-            let mut view = self.view(&run.status, last.as_ref());
+            let desired = self.desired_over(last.as_ref()).await?;
+            let mut view = View { desired: &desired, ..self.view(&run.status, last.as_ref()) };
             let state = decide::state(&view)?;
             if let decide::State::Failed(_) = state {
                 view.target = self.rollback_target(&run.status).await?;
@@ -102,9 +112,13 @@ impl Attempt<'_> {
                 return Ok(self.ended(run, outcome));
             }
             tracing::info!(action = action.name(), state = ?state, "running action");
-            if let Err(obstacle) = self.run_action(run, action, last.as_ref()).await {
-                let Some(interval) = target::active_retry(&self.object, &run.status) else { return Err(obstacle) };
-                return Ok(self.ended(run, Outcome::RetryAfter(interval)));
+            match self.run_action(run, action, last.as_ref()).await {
+                Ok(Concluded::Acted) => {}
+                Ok(Concluded::Superseded) => return Ok(Next::Now),
+                Err(obstacle) => {
+                    let Some(interval) = target::active_retry(&self.object, &run.status) else { return Err(obstacle) };
+                    return Ok(self.ended(run, Outcome::RetryAfter(interval)));
+                }
             }
             if self.forced(action) {
                 run.status.last_handled_force_at = self.object.annotations().get(meta::FORCE_REQUESTED_AT).cloned();
@@ -114,6 +128,37 @@ impl Attempt<'_> {
                 outcome => return Ok(self.ended(run, outcome)),
             }
         }
+    }
+
+    /// Returns what is desired, given what is installed: where values are preserved, those of the last release fill in
+    /// what the spec says nothing about.
+    async fn desired_over(&self, last: Option<&LastRelease>) -> Result<Desired, Obstacle> {
+        let mut desired = self.desired.clone();
+        let is_preserved = self.object.spec.upgrade.as_ref().is_some_and(|upgrade| upgrade.preserve_values);
+        let Some(last) = last.filter(|last| is_preserved && last.status == RecordStatus::Deployed) else {
+            return Ok(desired);
+        };
+        let key = kube::runtime::reflector::ObjectRef::from_obj(self.object.as_ref());
+        if let Some((version, over, digest)) = self.releases.memory.remembered(&key).reused
+            && (version, &over) == (last.version, &desired.config_digest)
+        {
+            desired.config_digest = digest;
+            return Ok(desired);
+        }
+        let name = target::release_name(&self.object);
+        let failed = |error: &(dyn std::error::Error + 'static)| {
+            let message = format!("Could not determine release state: {}", chain(error));
+            Obstacle::retry(reasons::STATE_ERROR, message)
+        };
+        let version = u32::try_from(last.version).unwrap_or(0);
+        let stored = self.storage.get(&name, version).await.map_err(|error| failed(&error))?;
+        let Some(stored) = stored else { return Ok(desired) };
+        let record = record::decode(&name, &stored).map_err(|error| failed(&error))?;
+        let digest = values::digest(&reuse::values_over(&record, self.values().await?.values));
+        let reused = (last.version, desired.config_digest, digest.clone());
+        self.releases.memory.remember(&key, |known| known.reused = Some(reused));
+        desired.config_digest = digest;
+        Ok(desired)
     }
 
     fn forced(&self, action: Action) -> bool {
@@ -133,7 +178,7 @@ impl Attempt<'_> {
     }
 
     fn stalled(&self, run: &mut Run<HelmRelease>, reason: &'static str, message: &str) -> Next {
-        self.report(&mut run.status).stalled(reason, message);
+        self.report(&mut run.status).given_up(reason, message);
         Next::Change
     }
 
@@ -183,7 +228,7 @@ impl Attempt<'_> {
         run: &mut Run<HelmRelease>,
         action: Action,
         last: Option<&LastRelease>,
-    ) -> Result<(), Obstacle> {
+    ) -> Result<Concluded, Obstacle> {
         self.report(&mut run.status).running(action);
         if let Action::Install = action {
             self.report(&mut run.status).starts(ReleaseAction::Install);
@@ -198,26 +243,67 @@ impl Attempt<'_> {
             namespace: self.place.namespace.clone(),
             permit: self.permit.clone(),
             shutdown: run.shutdown().clone(),
+            superseded: CancellationToken::new(),
         };
-        let acted = {
-            let status = run.status.clone();
-            let mut acting = std::pin::pin!(self.act(&work, action, &status, last));
-            tokio::select! {
-                acted = &mut acting => acted,
-                () = tokio::time::sleep(PROGRESS_AFTER) => {
-                    if let Err(error) = run.report().await {
-                        tracing::warn!(error = %chain(&error), "progress not written");
-                    }
-                    acting.await
-                }
-            }
-        };
+        let (acted, by) = self.acted(run, &work, action, last).await;
         if matches!(action, Action::Install | Action::Upgrade) {
             let took = Timestamp::now().duration_since(started);
             let took = crate::api::Duration::from(Duration::try_from(took).unwrap_or_default());
             run.status.last_attempted_release_action_duration = Some(took.to_string());
         }
-        self.conclude(run, action, acted?).await
+        let acted = acted?;
+        if acted.is_superseded() {
+            acted.record(&mut run.status);
+            self.superseded(run, &by);
+            return Ok(Concluded::Superseded);
+        }
+        self.conclude(run, action, acted).await.map(|()| Concluded::Acted)
+    }
+
+    /// Acts; meanwhile says so in the status when it takes long, and ends its wait when something newer is asked for.
+    /// Returns what asked, too.
+    async fn acted(
+        &self,
+        run: &mut Run<HelmRelease>,
+        work: &Work<'_>,
+        action: Action,
+        last: Option<&LastRelease>,
+    ) -> (Result<Acted, Obstacle>, String) {
+        let status = run.status.clone();
+        let aim = Aim {
+            object: self.object.clone(),
+            chart: self.source.artifact.digest.clone(),
+            values: self.desired.config_digest.clone(),
+        };
+        let mut by = String::new();
+        let mut acting = std::pin::pin!(self.act(work, action, &status, last));
+        let mut newer = std::pin::pin!(self.releases.newer(&aim));
+        let mut progress = std::pin::pin!(tokio::time::sleep(PROGRESS_AFTER));
+        let mut is_told = false;
+        loop {
+            tokio::select! {
+                acted = &mut acting => return (acted, by),
+                asked = &mut newer, if !work.superseded.is_cancelled() => {
+                    by = asked;
+                    work.superseded.cancel();
+                }
+                () = &mut progress, if !is_told => {
+                    is_told = true;
+                    if let Err(error) = run.report().await {
+                        tracing::warn!(error = %chain(&error), "progress not written");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says that something newer ended the wait for the health of what was applied. No failure is counted.
+    fn superseded(&self, run: &mut Run<HelmRelease>, by: &str) {
+        tracing::info!(trigger = by, "new reconciliation triggered, canceling health checks");
+        let message = format!("New reconciliation triggered by {by}");
+        self.report(&mut run.status).not_ready(reasons::HEALTH_CHECK_CANCELED, message);
+        let message = format!("Health checks canceled due to new reconciliation triggered by {by}");
+        self.releases.warn(&self.object, false, reasons::HEALTH_CHECK_CANCELED, message);
     }
 
     async fn act(
@@ -230,11 +316,13 @@ impl Attempt<'_> {
         match action {
             Action::Install => {
                 let chart = self.releases.chart(&self.source).await?;
-                Ok(work.install(&chart, self.values().await?, last).await)
+                let Read { values, secrets } = self.values().await?;
+                Ok(work.install(&chart, values, secrets, last).await)
             }
             Action::Upgrade => {
                 let chart = self.releases.chart(&self.source).await?;
-                Ok(work.upgrade(&chart, self.values().await?).await)
+                let Read { values, secrets } = self.values().await?;
+                Ok(work.upgrade(&chart, values, secrets).await)
             }
             Action::Unlock => Ok(work.unlock().await),
             Action::Test => Ok(work.test(status).await),
@@ -256,7 +344,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn values(&self) -> Result<Map<String, Value>, Obstacle> {
+    async fn values(&self) -> Result<Read, Obstacle> {
         self.releases.values_of(&self.object, self.composed.clone()).await
     }
 
@@ -267,7 +355,7 @@ impl Attempt<'_> {
         if acted.is_interrupted() {
             return Err(self.interrupted(run, action));
         }
-        let error = acted.error.as_ref().map(|error| chain(error));
+        let error = acted.error.as_ref().map(|error| acted.secrets.apply(&chain(error)));
         let error = error.as_deref();
         let mut report = self.report(&mut run.status);
         let notice = match action {
@@ -316,6 +404,9 @@ impl Attempt<'_> {
     /// goes on without counting a failure.
     fn interrupted(&self, run: &mut Run<HelmRelease>, action: Action) -> Obstacle {
         let message = format!("Helm {} was interrupted: the program was asked to end", action.name());
+        if action.kind() != ActionType::Release {
+            return Obstacle { is_told: false, ..Obstacle::retry(reasons::RECONCILE_ERROR, message) };
+        }
         let mut report = self.report(&mut run.status);
         report.mark(conditions::RELEASED, Status::False, reasons::PENDING_RELEASE, message.clone());
         Obstacle { is_told: false, ..Obstacle::retry(reasons::PENDING_RELEASE, message) }

@@ -100,6 +100,8 @@ pub struct Remembered {
     pub connection: Option<Arc<Connection>>,
     /// The connection to another cluster, and the kubeconfig that it was made of.
     pub remote: Option<Remote>,
+    /// The digest of values that those of the last release fill in: of which revision, and over which values.
+    pub reused: Option<(i64, String, String)>,
     /// Whether the last run could not read what the release needs only to change.
     pub is_blocked: bool,
 }

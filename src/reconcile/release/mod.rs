@@ -12,10 +12,12 @@ pub mod decide;
 pub mod history;
 pub mod memory;
 pub mod method;
+mod newer;
 pub mod observe;
 pub mod obstacle;
 pub mod post_render;
 pub mod record;
+mod redaction;
 pub mod report;
 mod supported;
 pub mod target;
@@ -26,6 +28,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
+use tokio_util::sync::CancellationToken;
 
 pub use self::charts::{Charts, Error as ChartError, version_with_digest};
 use self::{
@@ -50,7 +53,7 @@ use crate::{
     cluster::{
         accounts::ServiceAccounts,
         connection::{Connection, Connections},
-        events::{EventRecorder, Involved, Note, Severity},
+        events::{EventRecorder, Severity},
         expressions::HealthChecks,
         storage::ReleaseStorage,
     },
@@ -161,13 +164,13 @@ pub fn change_history(status: &mut HelmReleaseStatus, change: HistoryChange) {
 
 impl Releases {
     fn tell(&self, object: &HelmRelease, notice: Notice) {
-        self.events.publish(Note {
-            involved: Involved::of(object),
-            severity: if notice.is_warning { Severity::Warning } else { Severity::Normal },
-            reason: notice.reason.to_owned(),
-            message: notice.message,
-            annotations: notice.annotations,
-        });
+        let severity = if notice.is_warning { Severity::Warning } else { Severity::Normal };
+        self.events.record(object, severity, notice.reason, &notice.message, notice.annotations);
+    }
+
+    /// Tells of a step on the way, which is for the cluster alone.
+    fn trace(&self, object: &HelmRelease, reason: &str, message: &str) {
+        self.events.record(object, Severity::Trace, reason, message, BTreeMap::new());
     }
 
     /// Tells of something that has no release yet.
@@ -203,7 +206,8 @@ impl Releases {
     /// Something cannot be read that a release needs only to change: what is installed is as healthy as it was, so that
     /// Ready stays, and another condition tells of it if it does not pass at once (as after a restart with an empty disk).
     fn outage(&self, run: &mut Run<HelmRelease>, obstacle: &Obstacle) -> Next {
-        const LOOK_AGAIN: Duration = Duration::from_secs(15);
+        /// What passes within this time is not told.
+        const PASSING: Duration = Duration::from_secs(15);
         let mut lasts = false;
         self.memory.remember(&run.key(), |known| lasts = std::mem::replace(&mut known.is_blocked, true));
         if lasts {
@@ -212,7 +216,12 @@ impl Releases {
             report.mark(conditions::FETCH_FAILED, Status::True, obstacle.reason, obstacle.message.clone());
             tracing::warn!(reason = obstacle.reason, detail = obstacle.message, "release is left as it is");
         }
-        if obstacle.class == Class::Retry { Next::Retry } else { Next::After(LOOK_AGAIN) }
+        match obstacle.class {
+            Class::Retry => Next::Retry,
+            // The end of the outage is seen by a watch.
+            Class::Wait | Class::Terminal if lasts => Next::Change,
+            Class::Wait | Class::Terminal => Next::After(PASSING),
+        }
     }
 
     /// Observes, then acts until nothing is left to do.
@@ -292,14 +301,17 @@ impl Releases {
     /// it: its artifact comes then, which starts the release again.
     async fn chart_object(&self, run: &mut Run<HelmRelease>) -> Result<bool, Obstacle> {
         let object = run.object.clone();
-        let failed = |error: chart_object::Error| Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error));
+        let failed = |error: chart_object::Error| {
+            self.trace(&object, reasons::HELM_CHART_SYNC_ERR, &chain(&error));
+            Obstacle { is_told: false, ..Obstacle::retry(reasons::HELM_CHART_SYNC_ERR, chain(&error)) }
+        };
         let wanted = chart_object::reference(&object).map(|(namespace, name)| format!("{namespace}/{name}"));
         let before = run.status.helm_chart.clone().filter(|chart| !chart.is_empty());
         if let Some(before) = before.filter(|before| Some(before) != wanted.as_ref()) {
             self.check_chart_access(&object, &before)?;
             chart_object::delete(&self.daemon, &before).await.map_err(failed)?;
             let message = format!("deleted HelmChart '{before}'");
-            self.warn(&object, false, reasons::HELM_CHART_DELETED, message);
+            self.trace(&object, reasons::HELM_CHART_DELETED, &message);
             run.status.helm_chart = None;
         }
         let Some(chart) = chart_object::desired(&object) else { return Ok(false) };
@@ -314,11 +326,15 @@ impl Releases {
         };
         if !reason.is_empty() {
             let source = &chart.spec.source_ref;
-            tracing::info!(
-                chart = wanted,
-                source = format!("{}/{}", source.kind.as_str(), source.name),
-                "{verb} HelmChart"
+            let namespace = chart.metadata.namespace.as_deref().unwrap_or_default();
+            let message = format!(
+                "{verb} HelmChart/{} with SourceRef '{}/{namespace}/{}'",
+                wanted.as_deref().unwrap_or_default(),
+                source.kind.as_str(),
+                source.name
             );
+            tracing::info!(detail = message, "HelmChart written");
+            self.trace(&object, reason, &message);
         }
         run.status.helm_chart = wanted;
         Ok(written != chart_object::Written::Unchanged)
@@ -410,6 +426,7 @@ impl Releases {
             namespace,
             permit: run.permit().clone(),
             shutdown: run.shutdown().clone(),
+            superseded: CancellationToken::new(),
         };
         let acted = work.uninstall(&current, ReleaseAction::Uninstall).await;
         acted.record(&mut run.status);

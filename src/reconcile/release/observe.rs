@@ -15,6 +15,7 @@ use super::{
     memory::{ConfigKey, Newest, Place, Seen},
     obstacle::Obstacle,
     record,
+    redaction::Redaction,
     values::{self, Contents},
 };
 use crate::{
@@ -69,7 +70,14 @@ impl ChartObject for OCIRepository {
 #[derive(Clone, Debug)]
 pub struct Composed {
     pub digest: String,
-    values: Option<Map<String, Value>>,
+    values: Option<Read>,
+}
+
+/// Values that were read, and what of them must not be told.
+#[derive(Clone, Debug, Default)]
+pub struct Read {
+    pub values: Map<String, Value>,
+    pub secrets: Redaction,
 }
 
 impl Releases {
@@ -160,27 +168,23 @@ impl Releases {
         {
             return Ok(Composed { digest, values: None });
         }
-        let values = self.read_values(object).await?;
-        let digest = values::digest(&values);
+        let read = self.read_values(object).await?;
+        let digest = values::digest(&read.values);
         self.memory.remember(&key, |known| known.values = Some((seen, generation, digest.clone())));
-        Ok(Composed { digest, values: Some(values) })
+        Ok(Composed { digest, values: Some(read) })
     }
 
     /// Returns the composed values themselves.
-    pub(super) async fn values_of(
-        &self,
-        object: &HelmRelease,
-        composed: Composed,
-    ) -> Result<Map<String, Value>, Obstacle> {
+    pub(super) async fn values_of(&self, object: &HelmRelease, composed: Composed) -> Result<Read, Obstacle> {
         match composed.values {
             Some(values) => Ok(values),
             None => self.read_values(object).await,
         }
     }
 
-    async fn read_values(&self, object: &HelmRelease) -> Result<Map<String, Value>, Obstacle> {
+    async fn read_values(&self, object: &HelmRelease) -> Result<Read, Obstacle> {
         let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
-        let mut contents = Contents::new();
+        let (mut contents, mut secrets) = (Contents::new(), Redaction::default());
         for (kind, _, name) in config_keys(object) {
             if contents.contains_key(&(kind.clone(), name.clone())) {
                 continue;
@@ -189,10 +193,14 @@ impl Releases {
                 let message = format!("could not read {} '{namespace}/{name}': {}", kind.as_str(), chain(&error));
                 Obstacle::retry(reasons::VALUES_ERROR, message)
             })?;
+            if kind == ValuesReferenceKind::Secret {
+                data.iter().flat_map(|data| data.values()).for_each(|content| secrets.learn_content(content));
+            }
             contents.insert((kind, name), data);
         }
-        values::compose(namespace, object.spec.values.as_ref(), &object.spec.values_from, &contents)
-            .map_err(|error| Obstacle::retry(reasons::VALUES_ERROR, error.to_string()))
+        let values = values::compose(namespace, object.spec.values.as_ref(), &object.spec.values_from, &contents)
+            .map_err(|error| Obstacle::retry(reasons::VALUES_ERROR, error.to_string()))?;
+        Ok(Read { values, secrets })
     }
 
     /// Returns the newest record of the release, read only where memory does not have it.

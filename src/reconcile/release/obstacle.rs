@@ -69,6 +69,10 @@ impl Obstacle {
 
 impl From<StateError> for Obstacle {
     fn from(error: StateError) -> Self {
-        Self::retry(reasons::STATE_ERROR, format!("Could not determine release state: {error}"))
+        let message = format!(
+            "Could not determine release state: {error}; something else changed the release: `helm rollback` to a good \
+             revision, or `helm uninstall`, brings it to a state that is gone on from at once"
+        );
+        Self::retry(reasons::STATE_ERROR, message)
     }
 }

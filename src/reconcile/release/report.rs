@@ -18,6 +18,9 @@ use crate::api::{
     reasons,
 };
 
+/// What is between a failure and why no more is tried about it, in Ready.
+const STALLED_LINE: &str = "\nStalled: ";
+
 /// An event to send: type, reason, message and annotations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
@@ -68,6 +71,36 @@ impl Report<'_> {
         self.mark(conditions::STALLED, Status::True, reason, message);
     }
 
+    /// Says that no more is tried about a failure, and what would bring the release back to life: in Ready too, where
+    /// people look first.
+    pub fn given_up(&mut self, reason: &str, message: &str) {
+        let message = format!("{message}; {}", self.way_out(reason));
+        let ready = conditions::get(&self.status.conditions, conditions::READY).filter(|ready| ready.status == "False");
+        if let Some(ready) = ready.cloned() {
+            let failure = ready.message.split(STALLED_LINE).next().unwrap_or_default();
+            let told = format!("{failure}{STALLED_LINE}{message}");
+            self.mark(conditions::READY, Status::False, &ready.reason, told);
+        }
+        self.stalled(reason, message);
+    }
+
+    fn way_out(&self, reason: &str) -> String {
+        let name = self.object.metadata.name.as_deref().unwrap_or_default();
+        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
+        let again = format!(
+            "a change of the spec, the chart or the values is tried at once, and so is the same again on the annotations \
+             reconcile.fluxcd.io/requestedAt and resetAt (flux reconcile helmrelease {name} -n {namespace} --reset)"
+        );
+        match reason {
+            reasons::MISSING_ROLLBACK_TARGET => format!(
+                "status.history has no earlier revision that was deployed and whose tests did not fail, as after a first \
+                 install or a change of the release from outside; {again}, and upgrade.remediation.strategy: uninstall \
+                 needs no such revision"
+            ),
+            _ => again,
+        }
+    }
+
     /// Ready=False for something that comes before an action; what is installed stays.
     pub fn not_ready(&mut self, reason: &str, message: impl Into<String>) {
         self.mark(conditions::READY, Status::False, reason, message);
@@ -102,7 +135,7 @@ impl Report<'_> {
                 let message = format!("retrying after {}", crate::api::Duration::from(*interval));
                 self.reconciling(reasons::PROGRESSING_WITH_RETRY, message);
             }
-            Outcome::Stall { reason, message } => self.stalled(reason, message.clone()),
+            Outcome::Stall { reason, message } => self.given_up(reason, message),
         }
     }
 

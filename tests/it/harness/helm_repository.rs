@@ -49,8 +49,17 @@ impl HelmRepository {
 
     /// Packages a chart's folder as `version`, adds it, and returns the package's path.
     pub fn add(&self, chart: &Path, version: &str) -> PathBuf {
-        let (chart, into) = (text(chart), text(self.dir.path()));
-        let said = helm_offline(&["package", chart, "--version", version, "--destination", into]);
+        self.package(chart, &["--version", version])
+    }
+
+    /// As [`Self::add`], with that version for the application too.
+    pub fn add_with_app(&self, chart: &Path, version: &str) -> PathBuf {
+        self.package(chart, &["--version", version, "--app-version", version])
+    }
+
+    fn package(&self, chart: &Path, versions: &[&str]) -> PathBuf {
+        let said =
+            helm_offline(&[&["package", text(chart), "--destination", text(self.dir.path())], versions].concat());
         self.index();
         let path = said.trim().rsplit(": ").next().expect("helm says where the package is");
         PathBuf::from(path)

@@ -20,15 +20,23 @@ use crate::{
     reconcile::release::{
         decide::LastRelease,
         method,
+        redaction::Redaction,
         target::{self, ActionKind},
     },
 };
 
 impl Work<'_> {
     /// Installs a chart.
-    pub async fn install(&self, chart: &Arc<Chart>, values: Map<String, Value>, last: Option<&LastRelease>) -> Acted {
+    pub async fn install(
+        &self,
+        chart: &Arc<Chart>,
+        values: Map<String, Value>,
+        secrets: Redaction,
+        last: Option<&LastRelease>,
+    ) -> Acted {
         let mut acted = Acted::new(Recording::Release, Some(ReleaseAction::Install));
         acted.app_version = chart.app_version().to_owned();
+        acted.secrets = secrets;
         let result = self.try_install(chart, values, last, &mut acted).await;
         acted.ended(result)
     }

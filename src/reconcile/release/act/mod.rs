@@ -5,6 +5,7 @@ mod hooks;
 mod install;
 mod objects;
 mod prepare;
+pub(super) mod reuse;
 mod rollback;
 mod test;
 mod uninstall;
@@ -19,7 +20,7 @@ use helm::release::{Release, Status as RecordStatus};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Releases, history, memory::Place, record, report::Gone, target};
+use super::{Releases, history, memory::Place, record, redaction::Redaction, report::Gone, target};
 use crate::{
     api::{
         HelmRelease, HelmReleaseStatus, Snapshot,
@@ -56,6 +57,8 @@ pub enum Error {
     Render(#[source] helm::render::Error),
     #[error("the render ended by an internal error; it is in the log")]
     RenderEnded,
+    #[error("failed to rebuild old values")]
+    OldValues(#[source] helm::release::Error),
     #[error("the chart cannot be written into the release record")]
     RecordChart(#[source] helm::release::Error),
     #[error("unable to build kubernetes objects from release manifest")]
@@ -104,6 +107,15 @@ pub enum Error {
     Mismatch(String, String),
     #[error("interrupted: the program was asked to end")]
     Interrupted,
+    #[error("health checks canceled: a newer revision is asked for")]
+    Superseded,
+}
+
+impl Error {
+    /// Tells whether the action was called off, which says nothing about the release.
+    pub(super) fn is_called_off(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Superseded)
+    }
 }
 
 /// Everything that an action works with.
@@ -115,6 +127,8 @@ pub struct Work<'r> {
     pub namespace: String,
     pub permit: Permit,
     pub shutdown: CancellationToken,
+    /// Cancelled when something newer is asked for: then nothing waits for the health of what was applied.
+    pub superseded: CancellationToken,
 }
 
 /// How what an action wrote to the storage changes the history.
@@ -143,6 +157,8 @@ pub struct Acted {
     pub app_version: String,
     /// Why there was nothing to uninstall.
     pub gone: Option<Gone>,
+    /// What must not be told of the error.
+    pub secrets: Redaction,
     recording: Recording,
     action: Option<ReleaseAction>,
 }
@@ -157,6 +173,7 @@ impl Acted {
             pending: None,
             app_version: String::new(),
             gone: None,
+            secrets: Redaction::default(),
             recording,
             action,
         }
@@ -170,6 +187,11 @@ impl Acted {
     /// Tells whether the program's end cut the action short, so that it says nothing about the release.
     pub fn is_interrupted(&self) -> bool {
         matches!(self.error, Some(Error::Interrupted))
+    }
+
+    /// Tells whether the action ended early since something newer is asked for.
+    pub fn is_superseded(&self) -> bool {
+        matches!(self.error, Some(Error::Superseded))
     }
 
     /// Carries what was written over into the status.
@@ -364,13 +386,17 @@ impl Work<'_> {
             target::WaitStrategy::Poller => Ready::Objects(jobs),
             target::WaitStrategy::Legacy => Ready::Legacy(jobs),
         };
-        self.wait(targets, ready, timeout).await.map_err(interrupted)
+        tokio::select! {
+            waited = self.wait(targets, ready, timeout) => waited.map_err(interrupted),
+            () = self.superseded.cancelled() => Err(Error::Superseded),
+        }
     }
 
     /// Marks a revision as failed for an error, as far as that can still be written.
     async fn fail(&self, record: &mut Release, description: String, acted: &mut Acted) {
+        acted.secrets.learn_record(record);
         record.info.status = RecordStatus::Failed;
-        record.info.description = description;
+        record.info.description = acted.secrets.apply(&description);
         if let Err(error) = self.update(record, acted).await {
             tracing::error!(error = %crate::telemetry::chain(&error), "failed revision not recorded");
         }

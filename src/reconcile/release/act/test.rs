@@ -32,6 +32,9 @@ impl Work<'_> {
         let timeout = target::timeout(&self.object, ActionKind::Test);
         let selected = |hook: &helm::hook::Hook| record::is_selected(&hook.name, &settings.filters);
         let result = self.run_hooks(&mut release, &Event::Test, timeout, acted, selected).await;
+        if result.is_err() {
+            acted.secrets.learn_record(&release);
+        }
         self.update(&release, acted).await?;
         if let Some(snapshot) = acted.snapshots.get_mut(&release.version) {
             snapshot.test_hooks = Some(record::test_hooks(&release, &settings.filters));

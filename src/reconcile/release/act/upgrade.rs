@@ -13,6 +13,7 @@ use super::{
     Acted, Error, Recording, Work,
     objects::{self, Resource},
     prepare::{Prepared, Revision, inventory_of},
+    reuse,
     write::{Before, Force, Outcome, Writing},
 };
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     },
     reconcile::release::{
         method, record,
+        redaction::Redaction,
         target::{self, ActionKind},
     },
 };
@@ -39,9 +41,10 @@ pub(super) struct Change<'a> {
 
 impl Work<'_> {
     /// Upgrades a release to a chart.
-    pub async fn upgrade(&self, chart: &Arc<Chart>, values: Map<String, Value>) -> Acted {
+    pub async fn upgrade(&self, chart: &Arc<Chart>, values: Map<String, Value>, secrets: Redaction) -> Acted {
         let mut acted = Acted::new(Recording::Release, Some(ReleaseAction::Upgrade));
         acted.app_version = chart.app_version().to_owned();
+        acted.secrets = secrets;
         let result = self.try_upgrade(chart, values, &mut acted).await;
         acted.ended(result)
     }
@@ -56,6 +59,11 @@ impl Work<'_> {
         let (last, mut current) = self.last_and_current().await?;
         let method = method::of_upgrade(&self.object, last.apply_method);
         let definitions = self.apply_crds(chart, &values, settings.crds.as_ref(), method).await.map_err(Error::Crds)?;
+        let (mut chart, mut values) = (chart.clone(), values);
+        if settings.preserve_values {
+            chart = reuse::chart_over(&current, &chart).map_err(Error::OldValues)?;
+            values = reuse::values_over(&current, values);
+        }
         let revision = Revision {
             release: last.name.clone(),
             namespace: current.namespace.clone(),
@@ -64,7 +72,7 @@ impl Work<'_> {
             is_upgrade: true,
             skip_schema_validation: settings.disable_schema_validation,
         };
-        let Prepared { mut record, resources } = self.prepare(chart, &values, revision).await?;
+        let Prepared { mut record, resources } = self.prepare(&chart, &values, revision).await?;
         record.info.first_deployed.clone_from(&current.info.first_deployed);
         record.labels.clone_from(&last.labels);
         let owner = objects::Owner::of(&record);
@@ -96,7 +104,7 @@ impl Work<'_> {
             Err(error) => {
                 let description = format!("Upgrade \"{}\" failed: {}", record.name, crate::telemetry::chain(&error));
                 self.fail(&mut record, description, acted).await;
-                if settings.cleanup_on_fail {
+                if settings.cleanup_on_fail && !error.is_called_off() {
                     objects::delete_all(&self.connection.client, &created, Propagation::Background).await;
                 }
                 Err(error)
