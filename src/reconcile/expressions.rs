@@ -19,23 +19,25 @@ pub enum ReadyExprError {
     Convert(&'static str, #[source] serde_json::Error),
 }
 
-impl ReadyExprError {
-    /// Tells whether only another expression can help.
-    pub fn is_final(&self) -> bool {
-        matches!(self, Self::Invalid(..))
-    }
-}
+/// An expression over `self`, the object that depends on another, and `dep`, the one that it depends on.
+pub struct ReadyExpr(Expression);
 
-/// Tells whether a dependency is ready by an expression over `self`, the object that depends on it, and `dep`.
-pub fn is_ready(
-    expression: &str,
-    name: &str,
-    own: &impl Serialize,
-    dependency: &impl Serialize,
-) -> Result<bool, ReadyExprError> {
-    let compiled = Expression::compile(expression, &[OWN, DEPENDENCY]);
-    let compiled = compiled.map_err(|error| ReadyExprError::Invalid(name.to_owned(), error))?;
-    let own = serde_json::to_value(own).map_err(|error| ReadyExprError::Convert(OWN, error))?;
-    let dependency = serde_json::to_value(dependency).map_err(|error| ReadyExprError::Convert(DEPENDENCY, error))?;
-    compiled.is_true(&[(OWN, &own), (DEPENDENCY, &dependency)]).map_err(ReadyExprError::Evaluate)
+impl ReadyExpr {
+    /// Reads what a reference to a dependency says, which is nothing where it is empty. An expression that cannot be used
+    /// is found whether the dependency is there or not.
+    pub fn of(text: Option<&str>, dependency: &str) -> Result<Option<Self>, ReadyExprError> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let compiled = Expression::compile(text, &[OWN, DEPENDENCY]);
+        compiled
+            .map(|compiled| Some(Self(compiled)))
+            .map_err(|error| ReadyExprError::Invalid(dependency.to_owned(), error))
+    }
+
+    /// Tells whether a dependency is ready.
+    pub fn holds(&self, own: &impl Serialize, dependency: &impl Serialize) -> Result<bool, ReadyExprError> {
+        let own = serde_json::to_value(own).map_err(|error| ReadyExprError::Convert(OWN, error))?;
+        let dependency =
+            serde_json::to_value(dependency).map_err(|error| ReadyExprError::Convert(DEPENDENCY, error))?;
+        self.0.is_true(&[(OWN, &own), (DEPENDENCY, &dependency)]).map_err(ReadyExprError::Evaluate)
+    }
 }

@@ -14,6 +14,7 @@ mod control_plane;
 mod crash;
 mod crds;
 mod environment;
+mod expressions;
 mod faults;
 mod git_fetch;
 mod identity;

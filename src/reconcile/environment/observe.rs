@@ -7,7 +7,7 @@ use super::{Environments, supported};
 use crate::{
     api::{Artifact, Kustomization, conditions, kustomization::KustomizationSourceKind, reasons},
     cluster::{expressions::HealthChecks, object::ObjectId},
-    reconcile::expressions,
+    reconcile::expressions::ReadyExpr,
     telemetry::chain,
 };
 
@@ -94,29 +94,25 @@ impl Environments {
         for reference in &object.spec.depends_on {
             let namespace = reference.namespace.as_deref().filter(|namespace| !namespace.is_empty()).unwrap_or(own);
             let found = self.watched.find(namespace, &reference.name);
-            let expression = reference.ready_expr.as_deref().filter(|expression| !expression.is_empty());
-            let problem = match &found {
-                None => Some(format!(
+            let expression = ReadyExpr::of(reference.ready_expr.as_deref(), &reference.name);
+            let expression = expression.map_err(|error| Blocked::invalid_expression(&error))?;
+            let by_expression =
+                expression.zip(found.as_deref()).map(|(expression, found)| expression.holds(object, found));
+            let problem = match (by_expression, &found) {
+                (_, None) => Some(format!(
                     "not found: kustomizations.kustomize.toolkit.fluxcd.io \"{}\" not found",
                     reference.name
                 )),
-                Some(dependency) if expression.is_some() => {
-                    match expressions::is_ready(expression.unwrap_or_default(), &reference.name, object, &**dependency)
-                    {
-                        Ok(true) => None,
-                        Ok(false) => Some("is not ready according to readyExpr eval".to_owned()),
-                        Err(error) if error.is_final() => return Err(Blocked::invalid_expression(&error)),
-                        Err(error) => {
-                            let (reason, message) = (reasons::DEPENDENCY_NOT_READY, chain(&error));
-                            return Err(Blocked::Until { reason, message });
-                        }
-                    }
+                (Some(Ok(true)), _) => None,
+                (Some(Ok(false)), _) => Some("is not ready according to readyExpr eval".to_owned()),
+                (Some(Err(error)), _) => {
+                    return Err(Blocked::Until { reason: reasons::DEPENDENCY_NOT_READY, message: chain(&error) });
                 }
-                Some(dependency) if !is_ready(dependency) => Some("is not ready".to_owned()),
-                Some(dependency) if is_behind(dependency, object, artifact) => {
+                (None, Some(dependency)) if !is_ready(dependency) => Some("is not ready".to_owned()),
+                (None, Some(dependency)) if is_behind(dependency, object, artifact) => {
                     Some("revision is not up to date".to_owned())
                 }
-                Some(_) => None,
+                (None, Some(_)) => None,
             };
             if let Some(problem) = problem {
                 return Err(Blocked::Until {

@@ -25,7 +25,7 @@ use crate::{
         reasons,
     },
     cluster::storage::ReleaseStorage,
-    reconcile::expressions,
+    reconcile::expressions::ReadyExpr,
     telemetry::chain,
 };
 
@@ -297,19 +297,19 @@ pub fn check_dependency(
     own: &HelmRelease,
     found: Option<&HelmRelease>,
 ) -> Result<(), Obstacle> {
+    let expression = ReadyExpr::of(expression, name).map_err(|error| Obstacle::invalid_expression(&error))?;
     let not_ready = |message: String| Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
     let Some(found) = found else {
         return not_ready(format!(
             "unable to get '{namespace}/{name}' dependency: helmreleases.helm.toolkit.fluxcd.io \"{name}\" not found"
         ));
     };
-    match expression.filter(|expression| !expression.is_empty()) {
-        Some(expression) => match expressions::is_ready(expression, name, own, found) {
-            Ok(true) => Ok(()),
-            Ok(false) => not_ready(format!("dependency '{namespace}/{name}' is not ready according to readyExpr eval")),
-            Err(error) if error.is_final() => Err(Obstacle::invalid_expression(&error)),
-            Err(error) => not_ready(chain(&error)),
-        },
+    match expression.map(|expression| expression.holds(own, found)) {
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false)) => {
+            not_ready(format!("dependency '{namespace}/{name}' is not ready according to readyExpr eval"))
+        }
+        Some(Err(error)) => not_ready(chain(&error)),
         None if !is_ready(found) => not_ready(format!("dependency '{namespace}/{name}' is not ready")),
         None => Ok(()),
     }

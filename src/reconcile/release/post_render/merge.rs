@@ -21,7 +21,7 @@ pub enum Error {
 
 /// Merges a patch into an object; none is left where the patch deletes it.
 pub fn merge(object: Value, patch: Value) -> Result<Option<Value>, Error> {
-    walk(Some(object), Some(patch), None)
+    walk(Dest::Old(object), Some(patch), None)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,24 +40,41 @@ fn directive(word: &str) -> Result<Directive, Error> {
     }
 }
 
+/// What a patch is merged into.
+enum Dest {
+    /// Nothing: the patch is taken as it is, but for its directives.
+    Missing,
+    /// The patch itself, of which something larger was taken.
+    Same,
+    Old(Value),
+}
+
+impl Dest {
+    fn of(old: Option<Value>) -> Self {
+        old.map_or(Self::Missing, Self::Old)
+    }
+
+    fn old(&self) -> Option<&Value> {
+        if let Self::Old(value) = self { Some(value) } else { None }
+    }
+
+    fn into_old(self) -> Option<Value> {
+        if let Self::Old(value) = self { Some(value) } else { None }
+    }
+}
+
 /// Merges two values of one field; none means that the field goes, null that it was null and stays.
-fn walk(dest: Option<Value>, patch: Option<Value>, schema: Option<&'static Field>) -> Result<Option<Value>, Error> {
-    let schema = schema.or_else(|| [&dest, &patch].into_iter().flatten().find_map(own_schema));
-    let first = [&dest, &patch].into_iter().flatten().find(|value| !value.is_null());
-    match first {
-        None => Ok(if patch.is_none() { dest } else { None }),
-        Some(Value::Object(_)) => maps(dest, patch, schema),
-        Some(Value::Array(_)) => match schema {
-            Some(Field::Merged { keys, element }) => lists(dest, patch, keys, element.as_deref()),
-            _ => {
-                check([&dest, &patch], "SequenceNode")?;
-                Ok(patch.or(dest).filter(|value| !value.is_null()))
-            }
-        },
-        Some(_) => {
-            check([&dest, &patch], "ScalarNode")?;
-            Ok(patch.or(dest).filter(|value| !value.is_null()))
-        }
+fn walk(dest: Dest, patch: Option<Value>, schema: Option<&'static Field>) -> Result<Option<Value>, Error> {
+    let both = [dest.old(), patch.as_ref()];
+    let schema = schema.or_else(|| both.into_iter().flatten().find_map(own_schema));
+    let Some(kind) = both.into_iter().flatten().find(|value| !value.is_null()).map(kind_of) else {
+        return Ok(if patch.is_none() { dest.into_old() } else { None });
+    };
+    both.into_iter().flatten().try_for_each(|value| check(value, kind))?;
+    match (kind, schema) {
+        (MAPPING, schema) => maps(dest, patch, schema),
+        (SEQUENCE, Some(Field::Merged { keys, element })) => lists(dest, patch, keys, element.as_deref()),
+        _ => Ok(patch.or(dest.into_old()).filter(|value| !value.is_null())),
     }
 }
 
@@ -67,19 +84,20 @@ fn own_schema(value: &Value) -> Option<&'static Field> {
     Schema::get().kind(text("apiVersion")?, text("kind")?)
 }
 
+/// kustomize's names of kinds of values.
+const MAPPING: &str = "MappingNode";
+const SEQUENCE: &str = "SequenceNode";
+const SCALAR: &str = "ScalarNode";
+
 fn kind_of(value: &Value) -> &'static str {
     match value {
-        Value::Object(_) => "MappingNode",
-        Value::Array(_) => "SequenceNode",
-        _ => "ScalarNode",
+        Value::Object(_) => MAPPING,
+        Value::Array(_) => SEQUENCE,
+        _ => SCALAR,
     }
 }
 
-fn check(values: [&Option<Value>; 2], expected: &'static str) -> Result<(), Error> {
-    values.into_iter().flatten().try_for_each(|value| check_one(value, expected))
-}
-
-fn check_one(value: &Value, expected: &'static str) -> Result<(), Error> {
+fn check(value: &Value, expected: &'static str) -> Result<(), Error> {
     if value.is_null() || kind_of(value) == expected {
         return Ok(());
     }
@@ -99,35 +117,49 @@ fn take_directive(patch: &mut Value) -> Result<Directive, Error> {
     Ok(found)
 }
 
-fn maps(dest: Option<Value>, patch: Option<Value>, schema: Option<&'static Field>) -> Result<Option<Value>, Error> {
-    check([&dest, &patch], "MappingNode")?;
-    let (dest, patch) = match (dest.filter(|dest| !dest.is_null()), patch) {
-        (None, Some(mut patch)) => {
+fn maps(dest: Dest, patch: Option<Value>, schema: Option<&'static Field>) -> Result<Option<Value>, Error> {
+    let (old, mut patch) = match (dest, patch) {
+        (Dest::Old(old), None) => (Some(old), Value::Null),
+        (Dest::Old(old), Some(mut patch)) if !old.is_null() => {
+            if patch.is_null() {
+                return Ok(None);
+            }
+            match take_directive(&mut patch)? {
+                Directive::Delete => return Ok(None),
+                Directive::Replace => (None, patch),
+                Directive::Merge => (Some(old), patch),
+            }
+        }
+        (Dest::Same, Some(mut patch)) => match take_directive(&mut patch)? {
+            Directive::Delete => return Ok(None),
+            Directive::Replace | Directive::Merge => (None, patch),
+        },
+        (_, Some(mut patch)) => {
             if matches!(take_directive(&mut patch), Ok(Directive::Delete)) {
                 return Ok(None);
             }
-            (patch.clone(), Some(patch))
+            (None, patch)
         }
-        (Some(_), Some(Value::Null)) => return Ok(None),
-        (Some(dest), Some(mut patch)) => match take_directive(&mut patch)? {
-            Directive::Delete => return Ok(None),
-            Directive::Replace => (patch.clone(), Some(patch)),
-            Directive::Merge => (dest, Some(patch)),
-        },
-        (Some(dest), None) => (dest, None),
-        (None, None) => return Ok(None),
+        (_, None) => return Ok(None),
     };
-    let (Value::Object(mut dest), mut patch) = (dest, patch.and_then(into_map).unwrap_or_default()) else {
-        return Ok(None);
+    let Some(old) = old else {
+        let mut merged = Map::new();
+        for (name, value) in into_map(patch).into_iter().flatten() {
+            let field = schema.and_then(|schema| schema.field(&name));
+            merged.extend(walk(Dest::Same, Some(value), field)?.map(|value| (name, value)));
+        }
+        return Ok(Some(Value::Object(merged)));
     };
-    let names: BTreeSet<String> = dest.keys().chain(patch.keys()).cloned().collect();
+    let (mut old, mut none) = (into_map(old).unwrap_or_default(), Map::new());
+    let patch = patch.as_object_mut().unwrap_or(&mut none);
+    let names: BTreeSet<String> = old.keys().chain(patch.keys()).cloned().collect();
     for name in names {
         let field = schema.and_then(|schema| schema.field(&name));
-        if let Some(value) = walk(dest.remove(&name), patch.remove(&name), field)? {
-            dest.insert(name, value);
+        if let Some(value) = walk(Dest::of(old.remove(&name)), patch.remove(&name), field)? {
+            old.insert(name, value);
         }
     }
-    Ok(Some(Value::Object(dest)))
+    Ok(Some(Value::Object(old)))
 }
 
 fn into_map(value: Value) -> Option<Map<String, Value>> {
@@ -139,32 +171,36 @@ fn into_list(value: Value) -> Vec<Value> {
 }
 
 fn lists(
-    dest: Option<Value>,
+    dest: Dest,
     patch: Option<Value>,
     keys: &'static [&'static str],
     element: Option<&'static Field>,
 ) -> Result<Option<Value>, Error> {
-    check([&dest, &patch], "SequenceNode")?;
-    let (dest, patch) = match (dest.filter(|dest| !dest.is_null()), patch) {
-        (None, None) => return Ok(None),
-        (None, Some(patch)) => {
-            let patch = into_list(patch);
-            (patch.clone(), Some(patch))
-        }
-        (Some(_), Some(Value::Null)) => return Ok(None),
-        (Some(dest), Some(patch)) => {
-            let (mut patch, dest) = (into_list(patch), into_list(dest));
+    let (old, patch) = match (dest, patch) {
+        (Dest::Old(old), None) => (Some(into_list(old)), Vec::new()),
+        (Dest::Old(old), Some(patch)) if !old.is_null() => {
+            if patch.is_null() {
+                return Ok(None);
+            }
+            let mut patch = into_list(patch);
             match take_list_directive(&mut patch)? {
                 Directive::Delete => return Ok(None),
-                Directive::Replace => (patch.clone(), Some(patch)),
-                Directive::Merge => (dest, Some(patch)),
+                Directive::Replace => (None, patch),
+                Directive::Merge => (Some(into_list(old)), patch),
             }
         }
-        (Some(dest), None) => (into_list(dest), None),
+        (Dest::Same, Some(patch)) => {
+            let mut patch = into_list(patch);
+            match take_list_directive(&mut patch)? {
+                Directive::Delete => return Ok(None),
+                Directive::Replace | Directive::Merge => (None, patch),
+            }
+        }
+        (_, Some(patch)) => (None, into_list(patch)),
+        (_, None) => return Ok(None),
     };
-    let merged =
-        if keys.is_empty() { elements(dest, patch, &[""], element)? } else { elements(dest, patch, keys, element)? };
-    Ok(Some(Value::Array(merged)))
+    let keys = if keys.is_empty() { &[""][..] } else { keys };
+    elements(old, patch, keys, element).map(|merged| Some(Value::Array(merged)))
 }
 
 /// Takes the directive off a list: an element with nothing but it.
@@ -193,9 +229,9 @@ fn is_empty_map(value: &Value) -> bool {
 }
 
 /// The values of the keys in all elements, those of the patch first, each once.
-fn element_values(sources: [Option<&Vec<Value>>; 2], keys: &[&str]) -> Vec<Vec<String>> {
+fn element_values(sources: [&[Value]; 2], keys: &[&str]) -> Vec<Vec<String>> {
     let mut values: Vec<Vec<String>> = Vec::new();
-    for element in sources.into_iter().flatten().flatten() {
+    for element in sources.into_iter().flatten() {
         let of = |key: &&str| {
             if key.is_empty() {
                 return text_of(element);
@@ -269,26 +305,31 @@ fn position(list: &[Value], keys: &[&str], values: &[String]) -> Option<usize> {
     })
 }
 
+/// Merges the elements of two lists; without an old one, those of the patch with themselves.
 fn elements(
-    mut dest: Vec<Value>,
-    patch: Option<Vec<Value>>,
+    old: Option<Vec<Value>>,
+    patch: Vec<Value>,
     keys: &[&str],
     schema: Option<&'static Field>,
 ) -> Result<Vec<Value>, Error> {
-    let mut values = element_values([patch.as_ref(), Some(&dest)], keys);
+    let is_same = old.is_none();
+    let mut dest = old.unwrap_or_else(|| patch.clone());
+    let mut all = element_values([&patch, &dest], keys);
     if keys.len() > 1 {
-        merge_values(&mut values);
+        merge_values(&mut all);
     }
     let mut added = Vec::new();
     let mut last_keys = Vec::new();
-    let all = values.clone();
-    for values in values {
-        let (keys, values) = valid_keys(&all, &values, keys);
+    for values in &all {
+        let (keys, values) = valid_keys(&all, values, keys);
         last_keys.clone_from(&keys);
         let at = position(&dest, &keys, &values);
-        let old = at.map(|at| dest[at].clone());
-        let new = patch.as_ref().and_then(|patch| position(patch, &keys, &values).map(|at| patch[at].clone()));
+        let new = position(&patch, &keys, &values).map(|at| patch[at].clone());
         let replaces = new.as_ref().and_then(|new| new.get("$patch")).is_some_and(|word| word == "replace");
+        let old = match at {
+            Some(_) if is_same => Dest::Same,
+            at => Dest::of(at.map(|at| dest[at].clone())),
+        };
         let merged = walk(old, new, schema)?.filter(|merged| !merged.is_null() && !is_empty_map(merged));
         let Some(mut merged) = merged else {
             for _ in &keys {
@@ -302,17 +343,12 @@ fn elements(
             }
         }
         // Kustomize merges in place, but for an element that takes another's place.
-        if let Some(at) = at
-            && !replaces
-        {
+        if let Some(at) = at.filter(|_| is_same || !replaces) {
             dest[at] = merged.clone();
         }
         set_element(&mut added, Some(&merged), &keys, &values)?;
     }
-    if all.is_empty() {
-        return Ok(dest);
-    }
-    append(added, dest, &last_keys)
+    if all.is_empty() { Ok(dest) } else { append(added, dest, &last_keys) }
 }
 
 /// Puts the elements of a list behind those that were merged, in the place of their own.
@@ -372,10 +408,10 @@ fn has_values(candidate: &Value, keys: &[&str], values: &[String]) -> Result<boo
     for (at, key) in keys.iter().enumerate() {
         if let Some(value) = values.get(at) {
             if key.is_empty() {
-                check_one(candidate, "ScalarNode")?;
+                check(candidate, SCALAR)?;
                 was_found = text_of(candidate) == *value;
             } else {
-                check_one(candidate, "MappingNode")?;
+                check(candidate, MAPPING)?;
                 was_found = candidate.get(*key).is_some_and(|found| value.is_empty() || text_of(found) == *value);
             }
         }

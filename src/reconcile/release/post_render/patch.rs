@@ -112,6 +112,9 @@ fn operate(resources: &mut [Resource], operations: &JsonPatch, target: &Selectio
         let id = resource.id();
         let tree = std::mem::take(&mut resource.tree);
         resource.tree = operations.apply(tree).map_err(Error::Operation)?;
+        if !resource.tree.get("metadata").is_none_or(Value::is_object) {
+            return Err(Error::Operation(json_patch::Error::NoObject));
+        }
         resource.before.push(id);
     }
     Ok(())
