@@ -13,8 +13,12 @@ use crate::harness::{
     Cluster,
     cluster::helm_offline,
     daemon::Daemon,
-    objects::{BUCKET, CONFIG_MAP, HELM_CHART, HELM_RELEASE, HELM_REPOSITORY, Kind, OCI_REPOSITORY, condition, field},
+    objects::{
+        BUCKET, CONFIG_MAP, HELM_CHART, HELM_RELEASE, HELM_REPOSITORY, Kind, OCI_REPOSITORY, SECRET, condition, field,
+    },
+    programs::repository,
     registry::{READER, Registry},
+    tls::TlsFront,
 };
 
 const SOON: Duration = Duration::from_secs(30);
@@ -32,7 +36,10 @@ struct Lab {
 impl Lab {
     async fn new() -> Self {
         let (dir, cluster, registry) = (tempfile::tempdir().unwrap(), Cluster::own().await, Registry::start().await);
-        let daemon = Daemon::on(&cluster).args(&["--install-crds"]).started();
+        let definitions = repository().join("crds");
+        cluster.kubectl(&["apply", "--server-side", "--filename", text_of(&definitions)]);
+        cluster.kubectl(&["wait", "--for=condition=established", "--timeout=30s", "crd", "--all"]);
+        let daemon = Daemon::on(&cluster).started();
         let namespace = cluster.namespace("oci").await;
         let lab = Self { client: cluster.client().await, dir, registry, namespace, _daemon: daemon, _cluster: cluster };
         lab.push("1.0.0", "first");
@@ -53,30 +60,20 @@ impl Lab {
         self.registry.push(&self.dir.path().join(format!("note-{version}.tgz")));
     }
 
-    /// Applies an object and returns its key.
-    async fn apply(&self, kind: Kind, name: &str, spec: Value) -> String {
+    async fn apply(&self, kind: Kind, name: &str, spec: Value) {
         let Kind(group, version, word) = kind;
         let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         let mut object = json!({ "apiVersion": api_version, "kind": word, "metadata": { "name": name } });
         json_patch::merge(&mut object, &spec);
-        let deadline = std::time::Instant::now() + SOON;
-        loop {
-            let params = PatchParams::apply("test").force();
-            match kind.api(&self.client, &self.namespace).patch(name, &params, &Patch::Apply(&object)).await {
-                Ok(_) => return name.to_owned(),
-                // The daemon is still putting the definitions in place.
-                Err(kube::Error::Api(status)) if status.is_not_found() && std::time::Instant::now() < deadline => {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-                Err(error) => panic!("{name}: {error}"),
-            }
-        }
+        let params = PatchParams::apply("test").force();
+        let api = kind.api(&self.client, &self.namespace);
+        api.patch(name, &params, &Patch::Apply(&object)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 
-    async fn repository(&self, name: &str, registry: &Registry, extra: Value) -> String {
+    async fn repository(&self, name: &str, registry: &Registry, extra: Value) {
         let mut spec = json!({ "url": format!("{}/charts/note", registry.url()), "interval": "1m", "insecure": true });
         json_patch::merge(&mut spec, &extra);
-        self.apply(OCI_REPOSITORY, name, json!({ "spec": spec })).await
+        self.apply(OCI_REPOSITORY, name, json!({ "spec": spec })).await;
     }
 
     async fn ready(&self, kind: Kind, name: &str, status: &str, message: &str) -> DynamicObject {
@@ -95,7 +92,7 @@ impl Lab {
         let text = login.to_string().replace("HOST", &self.login_host());
         let data = json!({ ".dockerconfigjson": STANDARD.encode(text) });
         let secret = json!({ "type": "kubernetes.io/dockerconfigjson", "data": data });
-        self.apply(crate::harness::objects::SECRET, name, secret).await;
+        self.apply(SECRET, name, secret).await;
     }
 
     fn login_host(&self) -> String {
@@ -209,6 +206,28 @@ async fn what_stands_in_the_way_of_an_artifact_is_said_as_flux_does() {
     // A change of the spec revives what had stalled.
     lab.repository("verify", &lab.registry, json!({ "ref": { "tag": "1.0.0" } })).await;
     lab.ready(OCI_REPOSITORY, "verify", "True", "stored artifact").await;
+
+    let front = TlsFront::to(&format!("http://{}", lab.registry.host())).await;
+    let url = format!("{}/charts/note", front.url().replace("https://", "oci://"));
+    for (name, authority) in [("authority", front.authority()), ("broken-authority", "invalid")] {
+        lab.apply(SECRET, name, json!({ "data": { "ca.crt": STANDARD.encode(authority) } })).await;
+    }
+    for (name, extra, status, message) in [
+        ("unvouched", json!({}), "False", "failed to determine artifact digest"),
+        ("unverified", json!({ "insecure": true }), "True", "stored artifact"),
+        ("vouched", json!({ "certSecretRef": { "name": "authority" } }), "True", "stored artifact"),
+        (
+            "broken-ca",
+            json!({ "certSecretRef": { "name": "broken-authority" } }),
+            "False",
+            "failed to parse CA certificate",
+        ),
+    ] {
+        let mut spec = json!({ "url": url, "insecure": false, "ref": { "tag": "1.0.0" } });
+        json_patch::merge(&mut spec, &extra);
+        lab.repository(name, &lab.registry, spec).await;
+        lab.ready(OCI_REPOSITORY, name, status, message).await;
+    }
 
     let bucket = json!({ "spec": { "bucketName": "b", "endpoint": "minio.test", "interval": "1m" } });
     lab.apply(BUCKET, "bucket", bucket).await;

@@ -207,8 +207,11 @@ fn check(tls: &Tls) -> Result<(), String> {
         };
         of(pair).map_err(|_| format!("unable to load cert from key pair: {why}"))?;
     }
-    let authority = Tls { ca: tls.ca.clone(), ..Tls::default() };
-    of(authority).map_err(|_| "failed to append certificates from pem block".to_owned())
+    if tls.ca.is_some() {
+        let authority = Tls { ca: tls.ca.clone(), ..Tls::default() };
+        of(authority).map_err(|_| "failed to append certificates from pem block".to_owned())?;
+    }
+    Ok(())
 }
 
 /// Reads Helm's logins, and Docker's after them. What cannot be read is as if it were not there; a login that is needed

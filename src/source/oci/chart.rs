@@ -148,6 +148,44 @@ mod tests {
         assert_eq!(tag("1.0.0+build.1").unwrap(), Reference::Tag("1.0.0_build.1".into()));
     }
 
+    #[tokio::test]
+    async fn a_chart_within_an_index_is_found() {
+        use std::collections::HashMap;
+        use std::time::Duration;
+
+        use axum::Router;
+        use axum::http::{StatusCode, Uri};
+        use serde_json::json;
+
+        use crate::source::http::Tls;
+        use crate::source::oci::{Name, Transport};
+
+        let digest = |bytes: &[u8]| Digest::of(bytes).to_string();
+        let layer = json!({ "mediaType": LEGACY_LAYER_MEDIA_TYPE, "digest": digest(b"package"), "size": 7 });
+        let config = |media_type: &str| json!({ "mediaType": media_type, "digest": digest(b"") });
+        let image = json!({ "config": config("x"), "layers": [layer] }).to_string();
+        let chart = json!({ "config": config(CONFIG_MEDIA_TYPE), "layers": [layer] }).to_string();
+        let entries = [image.as_str(), chart.as_str()].map(|manifest| json!({ "digest": digest(manifest.as_bytes()) }));
+        let index = json!({ "manifests": entries });
+        let mut content = HashMap::from([("/v2/app/manifests/1".to_owned(), index.to_string())]);
+        content.insert(format!("/v2/app/blobs/{}", digest(b"package")), "package".to_owned());
+        for manifest in [image, chart] {
+            content.insert(format!("/v2/app/manifests/{}", digest(manifest.as_bytes())), manifest);
+        }
+        let answer = move |uri: Uri| {
+            let found = content.get(uri.path()).cloned();
+            async move { found.ok_or(StatusCode::NOT_FOUND) }
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = Name::parse(&format!("{}/app", listener.local_addr().unwrap())).unwrap();
+        tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+        let repository =
+            Repository::new(name, Transport::Plain, None, &Tls::default(), Duration::from_secs(5)).unwrap();
+        let pulled = pull(&repository, &tag("1").unwrap()).await.unwrap();
+        assert_eq!((pulled.bytes.as_slice(), pulled.is_legacy), (b"package".as_slice(), true));
+        assert!(matches!(pull(&repository, &tag("2").unwrap()).await, Err(ChartError::Registry(_))));
+    }
+
     #[test]
     fn what_is_no_chart_is_said() {
         let error = |text: &str| package(&serde_json::from_str(text).unwrap()).unwrap_err().to_string();
