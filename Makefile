@@ -57,7 +57,7 @@ cluster-up: ## start a control plane that stays; the last line is its kubeconfig
 cluster-down: ## end it
 	@tests/cluster/cluster.sh down
 
-FUZZ_TARGETS := template yaml yaml-round-trip json strvals semver regex schema archive release
+FUZZ_TARGETS := template yaml yaml-round-trip json strvals semver regex schema archive release index
 FUZZ_CORPUS ?= $(or $(BOWLINE_CACHE),$(HOME)/.cache/bowline)/fuzz
 
 fuzz-short: ## each fuzz target for 30 s

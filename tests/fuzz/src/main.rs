@@ -5,6 +5,7 @@
 //! the run with exit code 1 or an abort; the input is then in `DIR/TARGET/.current`.
 
 mod mutate;
+mod source;
 mod targets;
 
 use std::collections::HashSet;

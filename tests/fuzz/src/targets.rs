@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
+use crate::source::index::Index;
 use helm::chart::Chart;
 use helm::chart::archive::{self, BufferedFile};
 use helm::chart::capabilities::Capabilities;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "schema", run: schema, seeds: schema_seeds, words: SCHEMA_WORDS },
     Target { name: "archive", run: read_archive, seeds: archive_seeds, words: &[] },
     Target { name: "release", run: record, seeds: record_seeds, words: JSON_WORDS },
+    Target { name: "index", run: read_index, seeds: index_seeds, words: INDEX_WORDS },
 ];
 
 fn outcome<T>(result: Result<T, impl ToString>) -> String {
@@ -525,6 +527,53 @@ fn archive_seeds() -> Vec<Vec<u8>> {
     let plain = builder.into_inner().unwrap_or_default();
     vec![gzip(&plain), plain]
 }
+
+/// An index read chart by chart, as a whole and as it was written is the same one.
+fn read_index(input: &[u8]) -> String {
+    let read = Index::read(input);
+    let Ok(index) = read else { return outcome(read) };
+    if let Some(text) = yaml::parse_strict(input).ok().and_then(|document| serde_json::to_vec(&document).ok()) {
+        assert_eq!(Index::read(&text).ok().as_ref(), Some(&index), "an index is the same in JSON");
+    }
+    let written = index.write();
+    assert_eq!(Index::read_written(&written).ok().as_ref(), Some(&index), "an index is read back");
+    assert!(Index::read(&written).is_ok(), "what is written is an index");
+    let names = ["alpine", "a", ""];
+    let found = names.map(|name| ["", "1.x", ">0-0", "1.0.0"].map(|range| outcome(index.find(name, range))));
+    format!("{} {found:?}", index.len())
+}
+
+fn index_seeds() -> Vec<Vec<u8>> {
+    texts(&[
+        "apiVersion: v1\nentries:\n  alpine:\n  - created: 2016-10-06T16:23:20Z\n    digest: 99c7\n    name: alpine\n    urls:\n    - https://example.com/a-1.0.0.tgz\n    version: 1.0.0\n  # c\n  a:\n    - name: a\n      version: 0.2.0-rc.1\n      urls: [a.tgz]\ngenerated: x\n",
+        "{\"apiVersion\":\"v1\",\"entries\":{\"a\":[{\"name\":\"a\",\"version\":\"1.0.0\",\"urls\":[\"u\"],\"dependencies\":[{\"alias\":\"x\"}]}]}}",
+        "entries:\n  a: null\n  b: []\napiVersion: 1\n",
+    ])
+}
+
+const INDEX_WORDS: &[&str] = &[
+    "entries:\n",
+    "\nentries:\n",
+    "apiVersion: v1\n",
+    "  alpine:\n",
+    "  - name: a\n",
+    "    version: 1.0.0\n",
+    "    urls: [x]\n",
+    "    created: 2024-01-01T00:00:00Z\n",
+    "    dependencies:\n    - alias: b\n",
+    "    description: |\n      text\n",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "# c\n",
+    "---\n",
+    "  ",
+    "\n",
+    ": ",
+    "- ",
+    "null",
+    "v1.2.3-rc.1+b",
+];
 
 fn record(input: &[u8]) -> String {
     let found = outcome(Release::decode(input));
