@@ -133,6 +133,7 @@ async fn attend(
                         lock(&known).remove(&account);
                     }
                 }
+                Happening::Watching => {}
                 Happening::Broken(error) => {
                     if is_refusal(&error) {
                         state.send_replace(Sync::Refused);

@@ -159,7 +159,7 @@ impl Discovery {
                         self.cluster.watched.store(false, Ordering::Release);
                         tracing::warn!(error = %message_of(&error), "custom resource definitions cannot be watched");
                     }
-                    Happening::Broken(_) => {}
+                    Happening::Broken(_) | Happening::Watching => {}
                     Happening::Listed(_) => {
                         self.invalidate();
                         self.cluster.watched.store(true, Ordering::Release);

@@ -47,6 +47,8 @@ pub struct Collection {
 pub enum Happening {
     /// All that is there now; what was known before and is not in here is gone.
     Listed(Vec<Value>),
+    /// The watch is open: what happens from now on is told. It may be opened again and again.
+    Watching,
     /// An object was added or changed.
     Applied(Value),
     /// An object went away, or no longer matches the selector.
@@ -191,6 +193,9 @@ async fn watch(client: &Client, collection: &Collection, from: String, sender: &
         Ok(stream) => stream.boxed(),
         Err(error) => return broken(error, version),
     };
+    if sender.send(Happening::Watching).await.is_err() {
+        return Step::Closed;
+    }
     // A connection that died without a word would be waited for without end.
     let silent = tokio::time::sleep(Duration::from_secs(u64::from(WATCH_SECONDS) + 10));
     tokio::pin!(silent);

@@ -68,15 +68,36 @@ fn is_folded(entry: &Value, folded: &[FoldedManager]) -> bool {
         })
 }
 
-/// Hashes what a manager applied: the fields it owns and when it last changed one. Any edit of a field that it owns,
-/// by anyone, changes this; an edit of the status or of others' fields does not. `None` when it owns nothing.
+/// Hashes what a manager wrote, in either way of applying: the fields it owns and when it last changed one. Any edit of a
+/// field that it owns, by anyone, changes this; an edit of the status or of others' fields does not. `None` when it owns
+/// nothing.
 pub fn fingerprint(object: &Value, manager: &str) -> Option<u64> {
-    let entry = entries(object).iter().find(|entry| is_own(entry, manager))?;
+    let is_own = |entry: &&Value| text(entry, "manager") == manager && text(entry, "subresource").is_empty();
+    let mut own = entries(object).iter().filter(is_own).peekable();
+    own.peek()?;
     let mut hasher = DefaultHasher::new();
-    text(entry, "time").hash(&mut hasher);
-    text(entry, "apiVersion").hash(&mut hasher);
-    entry.get("fieldsV1").map(Value::to_string).hash(&mut hasher);
+    for entry in own {
+        for key in ["operation", "time", "apiVersion"] {
+            text(entry, key).hash(&mut hasher);
+        }
+        entry.get("fieldsV1").map(Value::to_string).hash(&mut hasher);
+    }
     Some(hasher.finish())
+}
+
+/// Tells whether a manager owns a field at the first level of an object, or a part of it.
+pub fn owns(object: &Value, manager: &str, field: &str) -> bool {
+    let fields = entries(object).iter().filter(|entry| text(entry, "manager") == manager);
+    fields.filter_map(|entry| entry.get("fieldsV1")).any(|fields| fields.get(format!("f:{field}")).is_some())
+}
+
+/// Hashes what all managers wrote but for subresources.
+pub fn writes(object: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for entry in entries(object).iter().filter(|entry| text(entry, "subresource").is_empty()) {
+        entry.to_string().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Lists the managers that have written an object.
@@ -94,6 +115,16 @@ pub fn needs_fold(object: &Value, folded: &[FoldedManager]) -> bool {
     entries(object).iter().any(|entry| is_folded(entry, folded))
         || STALE_ANNOTATIONS.iter().any(|key| object::annotation(object, key).is_some())
         || STALE_LABELS.iter().any(|key| object::label(object, key).is_some())
+}
+
+/// Makes the JSON patch that gives others' fields to `manager`, as [`fold`] does, and takes nothing away.
+pub fn give(object: &Value, folded: &[FoldedManager], manager: &str) -> Option<Value> {
+    let entries = folded_entries(entries(object), folded, manager)?;
+    let version = object::resource_version(object)?;
+    Some(json!([
+        {"op": "replace", "path": "/metadata/managedFields", "value": entries},
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+    ]))
 }
 
 /// Makes the JSON patch that gives others' fields to `manager` and takes away what older tools left; `None` when

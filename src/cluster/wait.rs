@@ -195,7 +195,7 @@ pub async fn gone(
                 }
                 return Err(WaitError::Watch { id: id.clone(), source });
             }
-            Happening::Broken(_) => continue,
+            Happening::Broken(_) | Happening::Watching => continue,
         };
         let same = |item: &Value, uid: &Option<String>| uid.is_none() || object::uid(item) == uid.as_deref();
         if let Some(uid) = left.get(id)
@@ -353,7 +353,7 @@ impl Board {
                     self.lose(&id.clone());
                 }
             }
-            Happening::Broken(_) => {}
+            Happening::Broken(_) | Happening::Watching => {}
         }
     }
 

@@ -1,11 +1,14 @@
 //! Sees at once when someone edits or deletes an object that we applied: one metadata watch a kind, over all objects
 //! that carry our owner labels.
 //!
-//! A write returns the object with our entry in `managedFields`; as long as that entry stays as it is, nobody has
-//! touched a field that we applied. What others write beside it (status, their own fields) is not drift.
+//! A write returns the object with our entries in `managedFields`; as long as those stay as they are, nobody has
+//! touched a field that we applied. What others write beside them (status, their own fields) is not drift.
+//!
+//! Of each object little more is kept than its name and two hashes, so that ten thousand releases fit.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -45,23 +48,25 @@ pub struct Ownership {
     pub manager: String,
     /// Managers whose fields are taken over; one that appears on an object is a change of it.
     pub folded: Vec<FoldedManager>,
-    /// Start of the labels and annotations that are remembered (switches such as `reconcile: disabled`).
+    /// Start of the labels and annotations that are remembered (switches such as `reconcile: disabled`). Those that say
+    /// whose the object is, `name` and `namespace`, are not.
     pub switches: &'static str,
 }
 
 /// What is remembered of an owned object.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its resourceVersion.
-    pub version: String,
-    /// Its uid.
-    pub uid: String,
-    /// A tree of `metadata` with the labels and annotations that are switches.
+    /// A tree of `metadata` with the labels and annotations that are switches; null where there are none.
     pub switches: Value,
     /// Another manager's fields are to be taken over.
     pub needs_fold: bool,
     /// Hash of what our manager applied, see [`managed_fields::fingerprint`].
     pub fingerprint: Option<u64>,
+    version: u64,
+    /// Hash of all that is drift when it changes.
+    mark: u64,
+    /// Hash that changes with every write but one of the status.
+    writes: u64,
 }
 
 /// What the watches know of an object.
@@ -78,22 +83,27 @@ pub enum Lookup {
 /// What happened to an object since it was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Drift {
-    /// A field that was applied has another value or another owner.
+    /// A field that was applied has another value or another owner, or a switch was turned.
     Edited,
     /// It is gone, or its owner label is.
     Deleted,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    uid: String,
-    fingerprint: Option<u64>,
-}
-
 #[derive(Clone, Debug)]
 struct Expected {
-    owner: Owner,
-    mark: Mark,
+    owner: Arc<Owner>,
+    /// The mark that the object was left with; none where it was seen to be gone.
+    mark: Option<u64>,
+    /// The writes that have been seen, where every other one is to be told: fields that have drifted are not ours any
+    /// more, so that our mark does not tell when they are put right.
+    writes: Option<u64>,
+}
+
+/// An object that a watch has seen, that someone expects, or both.
+#[derive(Debug, Default)]
+struct Tracked {
+    seen: Option<Seen>,
+    expected: Option<Expected>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,16 +116,23 @@ enum Sync {
 struct KindWatch {
     sync: watch::Receiver<Sync>,
     task: AbortHandle,
+    /// How many owners need it.
+    users: usize,
+}
+
+#[derive(Default)]
+struct OwnerState {
+    kinds: BTreeSet<String>,
+    objects: HashSet<Arc<ObjectId>>,
+    drifted: BTreeMap<ObjectId, Drift>,
+    writing: usize,
 }
 
 #[derive(Default)]
 struct State {
     kinds: HashMap<String, KindWatch>,
-    wanted: HashMap<Owner, BTreeSet<String>>,
-    seen: HashMap<ObjectId, Seen>,
-    expected: HashMap<ObjectId, Expected>,
-    drifted: HashMap<Owner, BTreeMap<ObjectId, Drift>>,
-    writing: HashMap<Owner, usize>,
+    owners: HashMap<Arc<Owner>, OwnerState>,
+    objects: HashMap<Arc<ObjectId>, Tracked>,
 }
 
 /// The shared watches over owned objects of one cluster, as the daemon's own identity.
@@ -129,7 +146,7 @@ pub struct OwnedObjects {
 /// While it lives, what happens to an owner's objects is taken for the owner's own writing; when it goes, what has
 /// happened is compared with what was expected.
 pub struct Writing {
-    owner: Owner,
+    owner: Arc<Owner>,
     state: Arc<Mutex<State>>,
     drifts: mpsc::UnboundedSender<Owner>,
 }
@@ -161,11 +178,10 @@ impl OwnedObjects {
         let mut waits = Vec::new();
         {
             let mut state = lock(&self.state);
-            state.wanted.insert(owner.clone(), kinds.keys().cloned().collect());
             for (path, kind) in &kinds {
                 waits.push((kind.api.kind.clone(), self.start(&mut state, path, kind)));
             }
-            state.stop_unwanted();
+            state.want(owner, kinds.into_keys().collect());
         }
         let mut refused = BTreeMap::new();
         let deadline = tokio::time::Instant::now() + patience;
@@ -204,8 +220,10 @@ impl OwnedObjects {
             self.state.clone(),
             self.drifts.clone(),
             sender,
+            !state.kinds.contains_key(path),
         ));
-        state.kinds.insert(path.to_owned(), KindWatch { sync: sync.clone(), task: task.abort_handle() });
+        let users = state.kinds.get(path).map_or(0, |ended| ended.users);
+        state.kinds.insert(path.to_owned(), KindWatch { sync: sync.clone(), task: task.abort_handle(), users });
         sync
     }
 
@@ -213,7 +231,7 @@ impl OwnedObjects {
     pub fn look(&self, kind: &ServedKind, id: &ObjectId) -> Lookup {
         let state = lock(&self.state);
         let synced = state.kinds.get(&kind.collection("")).is_some_and(|watch| *watch.sync.borrow() == Sync::Synced);
-        match (state.seen.get(id), synced) {
+        match (state.objects.get(id).and_then(|tracked| tracked.seen.as_ref()), synced) {
             (Some(seen), true) => Lookup::There(seen.clone()),
             (None, true) => Lookup::NotOurs,
             (_, false) => Lookup::Unknown,
@@ -222,55 +240,95 @@ impl OwnedObjects {
 
     /// Begins an owner's own writing.
     pub fn writing(&self, owner: &Owner) -> Writing {
-        *lock(&self.state).writing.entry(owner.clone()).or_default() += 1;
-        Writing { owner: owner.clone(), state: self.state.clone(), drifts: self.drifts.clone() }
+        let mut state = lock(&self.state);
+        let (owner, known) = state.owner(owner);
+        known.writing += 1;
+        Writing { owner, state: self.state.clone(), drifts: self.drifts.clone() }
     }
 
     /// Remembers what a write returned; another state of the object is drift from now on.
     pub fn expect(&self, owner: &Owner, id: &ObjectId, written: &Value) {
-        let seen = see(written, &self.ownership);
-        let mark = Mark { uid: seen.uid.clone(), fingerprint: seen.fingerprint };
+        let seen = see(&id.kind, written, &self.ownership);
         let mut state = lock(&self.state);
-        state.expected.insert(id.clone(), Expected { owner: owner.clone(), mark });
-        if let Some(drifted) = state.drifted.get_mut(owner) {
-            drifted.remove(id);
-        }
+        state.expect(owner, id, Some(seen.mark));
         // The watch may be behind; its older state would look like drift.
-        let newer = |known: &Seen| version(&known.version) >= version(&seen.version);
-        if !state.seen.get(id).is_some_and(newer) {
-            state.seen.insert(id.clone(), seen);
+        if let Some(tracked) = state.objects.get_mut(id)
+            && tracked.seen.as_ref().is_none_or(|known| known.version < seen.version)
+        {
+            tracked.seen = Some(seen);
         }
+    }
+
+    /// Takes an object as it is now, or its absence, for what its owner left, where nothing else is known; tells whether
+    /// it did. Another state of it is drift from now on.
+    pub fn adopt(&self, owner: &Owner, id: &ObjectId) -> bool {
+        let mut state = lock(&self.state);
+        let tracked = state.objects.get(id);
+        let expected = tracked.and_then(|tracked| tracked.expected.as_ref());
+        if expected.is_some_and(|expected| expected.owner.as_ref() == owner) {
+            return false;
+        }
+        let mark = tracked.and_then(|tracked| tracked.seen.as_ref()).map(|seen| seen.mark);
+        state.expect(owner, id, mark);
+        true
     }
 
     /// Stops expecting one object.
     pub fn forget_object(&self, owner: &Owner, id: &ObjectId) {
+        lock(&self.state).forget_object(owner, id);
+    }
+
+    /// Stops expecting all objects of an owner but these.
+    pub fn keep_only(&self, owner: &Owner, kept: &HashSet<ObjectId>) {
         let mut state = lock(&self.state);
-        if state.expected.get(id).is_some_and(|expected| expected.owner == *owner) {
-            state.expected.remove(id);
-        }
-        if let Some(drifted) = state.drifted.get_mut(owner) {
-            drifted.remove(id);
+        let Some(known) = state.owners.get(owner) else { return };
+        let gone: Vec<_> = known.objects.iter().filter(|id| !kept.contains(id.as_ref())).cloned().collect();
+        for id in gone {
+            state.forget_object(owner, &id);
         }
     }
 
     /// Forgets an owner and all that was expected of its objects.
     pub fn forget(&self, owner: &Owner) {
         let mut state = lock(&self.state);
-        state.expected.retain(|_, expected| expected.owner != *owner);
-        state.drifted.remove(owner);
-        state.wanted.remove(owner);
-        state.stop_unwanted();
+        state.want(owner, BTreeSet::new());
+        let Some(known) = state.owners.get_mut(owner) else { return };
+        known.drifted.clear();
+        let (gone, is_writing) = (std::mem::take(&mut known.objects), known.writing > 0);
+        for id in gone {
+            state.unexpect(&id);
+        }
+        if !is_writing {
+            state.owners.remove(owner);
+        }
     }
 
-    /// Lists the objects that an owner's last writes are remembered of.
-    pub fn expected(&self, owner: &Owner) -> HashSet<ObjectId> {
-        let state = lock(&self.state);
-        state.expected.iter().filter(|(_, one)| one.owner == *owner).map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Takes the objects of an owner that drifted.
+    /// Takes the objects of an owner that drifted. What they are now is drift no more: only the next change is.
     pub fn take_drift(&self, owner: &Owner) -> BTreeMap<ObjectId, Drift> {
-        lock(&self.state).drifted.remove(owner).unwrap_or_default()
+        let mut state = lock(&self.state);
+        let Some(known) = state.owners.get_mut(owner) else { return BTreeMap::new() };
+        let drifted = std::mem::take(&mut known.drifted);
+        for id in drifted.keys() {
+            if let Some(Tracked { seen, expected: Some(expected) }) = state.objects.get_mut(id) {
+                expected.mark = seen.as_ref().map(|seen| seen.mark);
+                expected.writes = seen.as_ref().map(|seen| seen.writes);
+            }
+        }
+        drifted
+    }
+
+    /// Tells of every write of an object from now on, or of those alone that touch what was applied.
+    pub fn attend_closely(&self, owner: &Owner, id: &ObjectId, closely: bool) {
+        let mut state = lock(&self.state);
+        let Some(Tracked { seen, expected: Some(expected) }) = state.objects.get_mut(id) else { return };
+        if expected.owner.as_ref() != owner {
+            return;
+        }
+        expected.writes = match (closely, expected.writes) {
+            (true, None) => seen.as_ref().map(|seen| seen.writes),
+            (true, known) => known,
+            (false, _) => None,
+        };
     }
 }
 
@@ -285,15 +343,16 @@ impl Drop for OwnedObjects {
 impl Drop for Writing {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
-        if let Some(count) = state.writing.get_mut(&self.owner) {
-            *count -= 1;
-            if *count > 0 {
-                return;
-            }
+        let Some(known) = state.owners.get_mut(&self.owner) else { return };
+        known.writing = known.writing.saturating_sub(1);
+        if known.writing > 0 {
+            return;
         }
-        state.writing.remove(&self.owner);
-        let own: Vec<_> =
-            state.expected.iter().filter(|(_, one)| one.owner == self.owner).map(|(id, _)| id.clone()).collect();
+        if known.objects.is_empty() && known.kinds.is_empty() {
+            state.owners.remove(&self.owner);
+            return;
+        }
+        let own: Vec<_> = known.objects.iter().cloned().collect();
         for id in own {
             state.compare(&id, &self.drifts);
         }
@@ -301,35 +360,100 @@ impl Drop for Writing {
 }
 
 impl State {
-    fn stop_unwanted(&mut self) {
-        let wanted: HashSet<&String> = self.wanted.values().flatten().collect();
-        let stopped: Vec<String> = self.kinds.keys().filter(|path| !wanted.contains(path)).cloned().collect();
-        for path in stopped {
-            if let Some(watch) = self.kinds.remove(&path) {
+    fn owner(&mut self, owner: &Owner) -> (Arc<Owner>, &mut OwnerState) {
+        let shared = match self.owners.get_key_value(owner) {
+            Some((shared, _)) => shared.clone(),
+            None => Arc::new(owner.clone()),
+        };
+        let known = self.owners.entry(shared.clone()).or_default();
+        (shared, known)
+    }
+
+    /// Sets which kinds an owner needs, and ends the watches that nobody does.
+    fn want(&mut self, owner: &Owner, paths: BTreeSet<String>) {
+        let before = match self.owners.get_mut(owner) {
+            Some(known) => std::mem::replace(&mut known.kinds, paths.clone()),
+            None if paths.is_empty() => return,
+            None => std::mem::replace(&mut self.owner(owner).1.kinds, paths.clone()),
+        };
+        for path in paths.difference(&before) {
+            if let Some(watch) = self.kinds.get_mut(path) {
+                watch.users += 1;
+            }
+        }
+        for path in before.difference(&paths) {
+            let Some(watch) = self.kinds.get_mut(path) else { continue };
+            watch.users = watch.users.saturating_sub(1);
+            if watch.users == 0 {
                 watch.task.abort();
+                self.kinds.remove(path);
             }
         }
     }
 
+    fn expect(&mut self, owner: &Owner, id: &ObjectId, mark: Option<u64>) {
+        let shared = match self.objects.get_key_value(id) {
+            Some((shared, _)) => shared.clone(),
+            None => Arc::new(id.clone()),
+        };
+        let (owner, known) = self.owner(owner);
+        known.objects.insert(shared.clone());
+        known.drifted.remove(id);
+        let tracked = self.objects.entry(shared).or_default();
+        let before = tracked.expected.replace(Expected { owner: owner.clone(), mark, writes: None });
+        if let Some(before) = before.filter(|before| before.owner != owner)
+            && let Some(other) = self.owners.get_mut(&before.owner)
+        {
+            other.objects.remove(id);
+            other.drifted.remove(id);
+        }
+    }
+
+    fn unexpect(&mut self, id: &ObjectId) {
+        if let Some(tracked) = self.objects.get_mut(id) {
+            tracked.expected = None;
+            if tracked.seen.is_none() {
+                self.objects.remove(id);
+            }
+        }
+    }
+
+    fn forget_object(&mut self, owner: &Owner, id: &ObjectId) {
+        let Some(known) = self.owners.get_mut(owner) else { return };
+        known.drifted.remove(id);
+        if known.objects.remove(id) {
+            self.unexpect(id);
+        }
+    }
+
+    /// Notes what a watch brought of an object.
+    fn see(&mut self, id: ObjectId, seen: Option<Seen>) {
+        match (self.objects.get_mut(&id), seen) {
+            (Some(tracked), None) if tracked.expected.is_none() => drop(self.objects.remove(&id)),
+            (Some(tracked), seen) => tracked.seen = seen,
+            (None, None) => {}
+            (None, seen) => drop(self.objects.insert(Arc::new(id), Tracked { seen, expected: None })),
+        }
+    }
+
     fn compare(&mut self, id: &ObjectId, drifts: &mpsc::UnboundedSender<Owner>) {
-        let Some(expected) = self.expected.get(id) else { return };
-        if self.writing.contains_key(&expected.owner) {
+        let Some(Tracked { seen, expected: Some(expected) }) = self.objects.get(id) else { return };
+        let Some(known) = self.owners.get_mut(&expected.owner) else { return };
+        let mark = seen.as_ref().map(|seen| seen.mark);
+        let is_written = expected.writes.is_some() && expected.writes != seen.as_ref().map(|seen| seen.writes);
+        if known.writing > 0 || (mark == expected.mark && !is_written) {
             return;
         }
-        let drift = match self.seen.get(id) {
-            None => Drift::Deleted,
-            Some(seen) if seen.needs_fold => Drift::Edited,
-            Some(seen) if seen.uid != expected.mark.uid || seen.fingerprint != expected.mark.fingerprint => {
-                Drift::Edited
-            }
-            Some(_) => return,
-        };
-        let owner = expected.owner.clone();
-        let drifted = self.drifted.entry(owner.clone()).or_default();
-        if drifted.insert(id.clone(), drift).is_none() {
+        let drift = if seen.is_some() { Drift::Edited } else { Drift::Deleted };
+        if known.drifted.insert(id.clone(), drift).is_none() {
             // The receiver goes only when the process ends.
-            let _ = drifts.send(owner);
+            let _ = drifts.send(expected.owner.as_ref().clone());
         }
+    }
+
+    fn of_kind(&self, kind: &ServedKind) -> Vec<Arc<ObjectId>> {
+        let is_of = |id: &&Arc<ObjectId>| id.kind == kind.api.kind && id.group == kind.api.group;
+        self.objects.keys().filter(is_of).cloned().collect()
     }
 
     fn replace_kind(
@@ -338,15 +462,21 @@ impl State {
         listed: Vec<(ObjectId, Seen)>,
         drifts: &mpsc::UnboundedSender<Owner>,
     ) {
-        let of_kind = |id: &ObjectId| id.kind == kind.api.kind && id.group == kind.api.group;
-        let listed: HashMap<ObjectId, Seen> = listed.into_iter().collect();
-        let mut touched: HashSet<ObjectId> = self.seen.keys().filter(|id| of_kind(id)).cloned().collect();
-        touched.extend(self.expected.keys().filter(|id| of_kind(id)).cloned());
-        touched.extend(listed.keys().cloned());
-        self.seen.retain(|id, _| !of_kind(id));
-        self.seen.extend(listed);
-        for id in touched {
+        let mut listed: HashMap<ObjectId, Seen> = listed.into_iter().collect();
+        for id in self.of_kind(kind) {
+            let seen = listed.remove(id.as_ref());
+            self.see(id.as_ref().clone(), seen);
             self.compare(&id, drifts);
+        }
+        for (id, seen) in listed {
+            self.see(id, Some(seen));
+        }
+    }
+
+    /// Forgets what was seen of a kind that cannot be watched any more; what is expected of its objects cannot be told.
+    fn lose_kind(&mut self, kind: &ServedKind) {
+        for id in self.of_kind(kind) {
+            self.see(id.as_ref().clone(), None);
         }
     }
 }
@@ -355,21 +485,32 @@ fn version(text: &str) -> u64 {
     text.parse().unwrap_or(0)
 }
 
-fn see(tree: &Value, ownership: &Ownership) -> Seen {
-    let mut switches = serde_json::json!({"metadata": {"labels": {}, "annotations": {}}});
+fn see(kind: &str, tree: &Value, ownership: &Ownership) -> Seen {
+    let mut switches = Value::Null;
     for field in ["labels", "annotations"] {
         let entries = tree.pointer(&format!("/metadata/{field}")).and_then(Value::as_object);
-        for (key, value) in entries.into_iter().flatten().filter(|(key, _)| key.starts_with(ownership.switches)) {
+        let is_switch = |key: &str| {
+            key.strip_prefix(ownership.switches).is_some_and(|word| !matches!(word, "name" | "namespace" | "checksum"))
+        };
+        for (key, value) in entries.into_iter().flatten().filter(|(key, _)| is_switch(key)) {
             switches["metadata"][field][key.as_str()] = value.clone();
         }
     }
-    Seen {
-        version: object::resource_version(tree).unwrap_or_default().to_owned(),
-        uid: object::uid(tree).unwrap_or_default().to_owned(),
-        switches,
-        needs_fold: managed_fields::needs_fold(tree, &ownership.folded),
-        fingerprint: managed_fields::fingerprint(tree, &ownership.manager),
+    let needs_fold = managed_fields::needs_fold(tree, &ownership.folded);
+    let fingerprint = managed_fields::fingerprint(tree, &ownership.manager);
+    let mut mark = DefaultHasher::new();
+    (object::uid(tree), fingerprint, needs_fold, switches.to_string()).hash(&mut mark);
+    let mut writes = DefaultHasher::new();
+    let version = version(object::resource_version(tree).unwrap_or_default());
+    // What was applied as `stringData` is no field of anyone's: any write may be one of it.
+    if kind == "Secret" && !managed_fields::owns(tree, &ownership.manager, "data") {
+        version.hash(&mut mark);
     }
+    match object::generation(tree) {
+        Some(generation) => (generation, managed_fields::writes(tree)).hash(&mut writes),
+        None => version.hash(&mut writes),
+    }
+    Seen { switches, needs_fold, fingerprint, version, mark: mark.finish(), writes: writes.finish() }
 }
 
 /// Names an object of a metadata watch, whose own kind is `PartialObjectMetadata`.
@@ -389,6 +530,7 @@ async fn attend(
     state: Arc<Mutex<State>>,
     drifts: mpsc::UnboundedSender<Owner>,
     sync: watch::Sender<Sync>,
+    is_first: bool,
 ) {
     let collection = Collection {
         path: kind.collection(""),
@@ -403,22 +545,28 @@ async fn attend(
         while let Some(happening) = happenings.recv().await {
             match happening {
                 Happening::Broken(error) if is_refusal(&error) => {
-                    tracing::warn!(kind = %kind.api.kind, error = %message_of(&error), "kind cannot be watched");
+                    if is_first {
+                        tracing::warn!(kind = %kind.api.kind, error = %message_of(&error), "kind cannot be watched");
+                    }
                     sync.send_replace(Sync::Refused(message_of(&error)));
                     // All that was known of the kind is out of date from here on.
-                    let of_kind = |id: &ObjectId| id.kind == kind.api.kind && id.group == kind.api.group;
-                    lock(&state).seen.retain(|id, _| !of_kind(id));
+                    lock(&state).lose_kind(&kind);
                 }
                 Happening::Broken(error) => {
                     tracing::debug!(kind = %kind.api.kind, error = %message_of(&error), "watch interrupted");
                 }
                 Happening::Listed(items) => {
-                    let listed =
-                        items.iter().filter_map(|item| Some((id_in(&kind, item)?, see(item, &ownership)))).collect();
+                    let listed = items
+                        .iter()
+                        .filter_map(|item| Some((id_in(&kind, item)?, see(&kind.api.kind, item, &ownership))))
+                        .collect();
                     lock(&state).replace_kind(&kind, listed, &drifts);
-                    sync.send_replace(Sync::Synced);
                 }
-                Happening::Applied(item) => take(&kind, &item, Some(see(&item, &ownership)), &state, &drifts),
+                // A kind that may be listed may not be watched for all that.
+                Happening::Watching => drop(sync.send_replace(Sync::Synced)),
+                Happening::Applied(item) => {
+                    take(&kind, &item, Some(see(&kind.api.kind, &item, &ownership)), &state, &drifts)
+                }
                 Happening::Deleted(item) => take(&kind, &item, None, &state, &drifts),
             }
         }
@@ -437,13 +585,11 @@ fn take(
     let mut state = lock(state);
     // What a write of ours returned may be newer than what the watch brings.
     let brought = version(object::resource_version(item).unwrap_or_default());
-    if state.seen.get(&id).is_some_and(|known| version(&known.version) > brought) {
+    let known = state.objects.get(&id).and_then(|tracked| tracked.seen.as_ref());
+    if known.is_some_and(|known| known.version > brought) {
         return;
     }
-    match seen {
-        Some(seen) => state.seen.insert(id.clone(), seen),
-        None => state.seen.remove(&id),
-    };
+    state.see(id.clone(), seen);
     state.compare(&id, drifts);
 }
 

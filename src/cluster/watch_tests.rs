@@ -56,7 +56,7 @@ fn applied() -> (OwnedObjects, mpsc::UnboundedReceiver<Owner>) {
 }
 
 fn bring(owned: &OwnedObjects, item: &Value, gone: bool) {
-    let seen = (!gone).then(|| see(item, &ownership()));
+    let seen = (!gone).then(|| see("ConfigMap", item, &ownership()));
     take(&kind(), item, seen, &owned.state, &owned.drifts);
 }
 
@@ -130,12 +130,89 @@ async fn an_owner_that_is_forgotten_expects_nothing() {
     owned.forget(&owner());
     bring(&owned, &tree("6", json!([])), true);
     assert!(drifts.try_recv().is_err());
-    assert!(owned.expected(&owner()).is_empty());
+    assert!(lock(&owned.state).owners.is_empty());
 }
 
 #[test]
 fn switches_alone_are_remembered() {
-    let seen = see(&tree("1", json!([])), &ownership());
+    let seen = see("ConfigMap", &tree("1", json!([])), &ownership());
     assert!(object::has_switch(&seen.switches, "kustomize.toolkit.fluxcd.io/reconcile", "disabled"));
     assert_eq!(seen.switches.pointer("/metadata/annotations/other"), None);
+}
+
+#[tokio::test]
+async fn what_was_taken_is_drift_again_when_it_changes_again() {
+    let (owned, mut drifts) = applied();
+    let edited = |version, fields| tree(version, json!([own(json!({ "f:data": fields }))]));
+    bring(&owned, &edited("6", json!({})), false);
+    assert!(drifts.try_recv().is_ok());
+    owned.take_drift(&owner());
+    bring(&owned, &edited("7", json!({})), false);
+    assert!(drifts.try_recv().is_err(), "as it was taken");
+    bring(&owned, &edited("8", json!({ "f:y": {} })), false);
+    assert!(drifts.try_recv().is_ok());
+    owned.take_drift(&owner());
+    bring(&owned, &tree("9", json!([])), true);
+    assert_eq!(owned.take_drift(&owner()), BTreeMap::from([(id(), Drift::Deleted)]));
+    bring(&owned, &edited("10", json!({})), false);
+    assert_eq!(owned.take_drift(&owner()), BTreeMap::from([(id(), Drift::Edited)]), "it is back");
+}
+
+#[tokio::test]
+async fn an_object_that_is_attended_closely_is_told_of_at_every_write() {
+    let (owned, mut drifts) = applied();
+    let with = |version, other: &str| {
+        let own = own(json!({ "f:data": { "f:x": {} } }));
+        tree(version, json!([own, { "manager": other, "operation": "Update" }]))
+    };
+    owned.attend_closely(&owner(), &id(), true);
+    bring(&owned, &with("6", "a"), false);
+    assert!(drifts.try_recv().is_ok());
+    owned.take_drift(&owner());
+    bring(&owned, &with("7", "b"), false);
+    assert!(drifts.try_recv().is_ok());
+    owned.take_drift(&owner());
+    owned.attend_closely(&owner(), &id(), false);
+    bring(&owned, &with("8", "c"), false);
+    assert!(drifts.try_recv().is_err());
+}
+
+#[test]
+fn any_write_of_a_secret_whose_data_nobody_owns_is_told() {
+    let of = |version, fields: Value| see("Secret", &tree(version, json!([own(fields)])), &ownership()).mark;
+    assert_ne!(of("1", json!({ "f:type": {} })), of("2", json!({ "f:type": {} })));
+    assert_eq!(of("1", json!({ "f:data": {} })), of("2", json!({ "f:data": {} })));
+}
+
+#[tokio::test]
+async fn what_is_adopted_is_drift_from_its_next_change_on() {
+    let (owned, mut drifts) = applied();
+    owned.forget(&owner());
+    let found = |version, fields| tree(version, json!([own(json!({ "f:data": fields }))]));
+    bring(&owned, &found("6", json!({})), false);
+    owned.adopt(&owner(), &id());
+    bring(&owned, &found("7", json!({})), false);
+    assert!(drifts.try_recv().is_err());
+    bring(&owned, &found("8", json!({ "f:x": {} })), false);
+    assert!(drifts.try_recv().is_ok());
+}
+
+#[tokio::test]
+async fn a_switch_that_is_turned_is_drift() {
+    let (owned, mut drifts) = applied();
+    let mut tree = tree("6", json!([own(json!({ "f:data": { "f:x": {} } }))]));
+    tree["metadata"]["annotations"] = json!({});
+    bring(&owned, &tree, false);
+    assert!(drifts.try_recv().is_ok());
+}
+
+#[tokio::test]
+async fn only_the_objects_that_are_kept_are_expected() {
+    let (owned, mut drifts) = applied();
+    owned.keep_only(&owner(), &HashSet::from([id()]));
+    assert_eq!(lock(&owned.state).owners[&owner()].objects.len(), 1);
+    owned.keep_only(&owner(), &HashSet::new());
+    bring(&owned, &tree("6", json!([])), true);
+    assert!(drifts.try_recv().is_err());
+    assert!(lock(&owned.state).objects.is_empty());
 }

@@ -23,7 +23,12 @@ use crate::{
     metrics::Metrics,
     reconcile::{
         environment::{self, Environments, triggers as environment_triggers},
-        release::{Charts, Releases, memory::Memory, memory::Seen, triggers as release_triggers},
+        release::{
+            Charts, Releases,
+            drift::{self as release_drift, Drifts},
+            memory::{Memory, Seen},
+            triggers as release_triggers,
+        },
         shell::{self, Reconciler, Shell},
         source::{
             Sources,
@@ -202,6 +207,8 @@ fn start(
         no_cross_namespace_refs: config.no_cross_namespace_refs,
         memory: environment::memory::Memory::default(),
     };
+    let (owned_by_releases, release_drifts) = OwnedObjects::new(client.clone(), release_drift::ownership(&[]));
+    let release_drift = Arc::new(Drifts::new(owned_by_releases, &[]));
     let releases = Releases {
         daemon: client.clone(),
         connections: Connections::new(own, Allowed { insecure_tls: config.insecure_kubeconfig_tls }, config.concurrent),
@@ -212,6 +219,7 @@ fn start(
         oci_repositories: kinds.oci_repositories.clone(),
         charts: Charts::new(store, kinds.helm_charts.clone(), kinds.oci_repositories.clone()),
         memory: memory.clone(),
+        drifts: release_drift.clone(),
         events,
         no_cross_namespace_refs: config.no_cross_namespace_refs,
     };
@@ -219,6 +227,9 @@ fn start(
     let (definitions, until) = (environments.discovery.clone(), end.clone());
     background.spawn(async move { definitions.follow_definitions(until).await });
     background.spawn(environment_triggers::on_drift(kinds.kustomizations.clone(), drifts));
+    background.spawn(release_triggers::on_drift(kinds.helm_releases.clone(), release_drifts));
+    let of_turns = kinds.helm_releases.clone();
+    background.spawn(async move { release_drift.take_turns(of_turns).await });
     let (watched, namespace, end) = (kinds.helm_releases.clone(), scope.namespace.clone(), end.clone());
     background.spawn(async move {
         memory.watch(&client, namespace.as_deref(), |key| watched.trigger(key), end).await;

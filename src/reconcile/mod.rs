@@ -4,6 +4,7 @@
 //! `act` does one thing, `report` makes the status that the shell writes once on every way out.
 
 pub mod backoff;
+pub mod corrections;
 pub mod environment;
 pub mod expressions;
 mod merge;

@@ -8,6 +8,7 @@ mod apply;
 mod conditions;
 mod config;
 mod decisions;
+mod drift;
 mod fields;
 mod history;
 mod lists;
@@ -122,6 +123,8 @@ fn family(group: &str) -> Option<Family> {
         "message" => messages::message,
         "post-render" => post_render::post_render,
         "wait-strategy" => post_render::wait_strategy,
+        "drift-diff" => drift::diff,
+        "drift-report" => drift::report,
         "validation" => schema::validation,
         _ => return None,
     })

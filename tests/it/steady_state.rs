@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::{
     harness::{audit::Request, objects::HELM_RELEASE, programs::environment},
-    site::{APPS, Site},
+    site::{APPS, Site, release},
 };
 
 /// As whom the daemon works; requests that it makes as someone else are logged as its own, too.
@@ -21,7 +21,14 @@ const SETTLED: Duration = Duration::from_secs(15);
 async fn fifty_releases_at_rest_cost_nothing_but_watches_and_leases() {
     let site = Site::started("1m").await;
     for number in 0..RELEASES {
-        site.write_note(&format!("note-{number:02}"), "one");
+        let name = format!("note-{number:02}");
+        let mut text = release(&name, "./charts/note", "text: one");
+        if number % 2 == 0 {
+            // The interval falls into the time, too.
+            text = text.replace("  interval: 30m\n", "  interval: 1m\n  driftDetection: {mode: enabled}\n");
+            assert!(text.contains("driftDetection"), "{text}");
+        }
+        site.remote.write(&format!("staging/{name}.yaml"), &text);
     }
     site.push_and_ask("Add many releases").await;
     for number in 0..RELEASES {

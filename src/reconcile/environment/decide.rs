@@ -1,8 +1,8 @@
 //! What a run does with what was observed. Pure: no client, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::{
     api::{Kustomization, inventory::ResourceRef, kustomization::DeletionPolicy},
@@ -11,11 +11,6 @@ use crate::{
         object::ObjectId,
     },
 };
-
-/// Corrections of one object within [`CORRECTION_WINDOW`]; after that it is left until the interval.
-pub const MAX_CORRECTIONS: usize = 3;
-/// The time over which corrections are counted.
-pub const CORRECTION_WINDOW: SignedDuration = SignedDuration::from_mins(5);
 
 /// What an apply is made of: the same inputs give the same objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,43 +80,6 @@ pub fn plan(view: &View<'_>) -> Plan {
         (true, true) => Plan::Nothing,
         // What failed was no object: a file, a prune, a health check. It is looked at again.
         (true, false) => Plan::Only(only),
-    }
-}
-
-/// Counts corrections, so that two who fight over an object do not fight without end.
-#[derive(Clone, Debug, Default)]
-pub struct Corrections {
-    times: HashMap<ObjectId, Vec<Timestamp>>,
-    held: BTreeSet<ObjectId>,
-}
-
-/// Drifted objects, by what is done with them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Divided {
-    /// They are corrected now.
-    pub corrected: BTreeSet<ObjectId>,
-    /// They have been corrected too often and are left until the interval.
-    pub held: BTreeSet<ObjectId>,
-}
-
-impl Corrections {
-    /// Divides drifted objects. At the interval those that were held are corrected too.
-    pub fn divide(&mut self, drifted: impl IntoIterator<Item = ObjectId>, is_due: bool, now: Timestamp) -> Divided {
-        let mut divided = Divided::default();
-        let held = if is_due { std::mem::take(&mut self.held) } else { BTreeSet::new() };
-        for id in drifted.into_iter().chain(held) {
-            let times = self.times.entry(id.clone()).or_default();
-            times.retain(|time| now.duration_since(*time) < CORRECTION_WINDOW);
-            if times.len() < MAX_CORRECTIONS || is_due {
-                times.push(now);
-                divided.corrected.insert(id);
-            } else {
-                self.held.insert(id.clone());
-                divided.held.insert(id);
-            }
-        }
-        self.times.retain(|_, times| !times.is_empty());
-        divided
     }
 }
 

@@ -54,19 +54,6 @@ fn new_inputs_and_requests_apply_all_and_no_change_applies_nothing() {
 }
 
 #[test]
-fn an_object_is_corrected_three_times_in_five_minutes_and_then_at_the_interval() {
-    let mut corrections = Corrections::default();
-    for second in 0..3 {
-        assert_eq!(corrections.divide([id("a")], false, at(second)).corrected, ids(&["a"]));
-    }
-    let held = corrections.divide([id("a"), id("b")], false, at(3));
-    assert_eq!((held.corrected, held.held), (ids(&["b"]), ids(&["a"])));
-    assert_eq!(corrections.divide([], false, at(10)), Divided::default());
-    assert_eq!(corrections.divide([], true, at(60)).corrected, ids(&["a"]), "at the interval");
-    assert_eq!(corrections.divide([id("a")], false, at(700)).corrected, ids(&["a"]), "five minutes later");
-}
-
-#[test]
 fn what_is_not_wanted_any_more_is_stale_unless_something_could_not_be_read() {
     let entry = |name: &str| ResourceRef { id: format!("n_{name}__ConfigMap"), v: "v1".into() };
     let before = [entry("a"), entry("b"), ResourceRef { id: "damaged".into(), v: "v1".into() }];

@@ -6,8 +6,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::decide::{Corrections, LastRun};
-use crate::cluster::watch::Owner;
+use super::decide::LastRun;
+use crate::{cluster::watch::Owner, reconcile::corrections::Corrections};
 
 /// What is remembered of one Kustomization.
 #[derive(Clone, Debug, Default)]

@@ -9,7 +9,7 @@ mod health;
 mod manifests;
 pub mod memory;
 mod observe;
-mod order;
+pub(super) mod order;
 mod prepare;
 mod report;
 mod supported;
@@ -35,6 +35,7 @@ use self::{
     triggers::SourceChanges,
 };
 use super::{
+    corrections::{CORRECTION_WINDOW, MAX_CORRECTIONS},
     shell::{Next, Reconciled, Reconciler, Run},
     watched::Watched,
 };
@@ -285,8 +286,8 @@ impl Environments {
             for id in &divided.held {
                 let text = format!(
                     "{id} was changed by others again after {} corrections within {} minutes; it is left as it is until the next interval",
-                    decide::MAX_CORRECTIONS,
-                    decide::CORRECTION_WINDOW.as_mins()
+                    MAX_CORRECTIONS,
+                    CORRECTION_WINDOW.as_mins()
                 );
                 tracing::warn!(object = %id, "object is changed by others again and again");
                 self.tell(&run.object, None, Severity::Warning, reasons::DRIFT_DETECTED, &text);

@@ -12,6 +12,7 @@ use super::{
     act::{Acted, Work, reuse},
     change_history,
     decide::{self, Action, ActionType, Decision, Desired, Drift, LastRelease, Outcome, RollbackTarget, Step, View},
+    drift::Look,
     history,
     memory::Place,
     newer::Aim,
@@ -94,17 +95,32 @@ impl Attempt<'_> {
             let last = self.releases.last_release(&self.storage, &self.place, &self.object).await?;
             let desired = self.desired_over(last.as_ref()).await?;
             let mut view = View { desired: &desired, ..self.view(&run.status, last.as_ref()) };
-            let state = decide::state(&view)?;
+            let mut state = decide::state(&view)?;
+            let mut look = Look::none();
+            if state == decide::State::InSync
+                && let Some(last) = &last
+            {
+                let may_correct = !done.contains(&ActionType::Drift);
+                look = self.look_for_drift(&run.status, last, (done.is_empty(), may_correct)).await?;
+                view.drift = look.drift;
+                state = decide::state(&view)?;
+            }
             if let decide::State::Failed(_) = state {
                 view.target = self.rollback_target(&run.status).await?;
             }
             let Decision { step, history } = decide::next(&view, &state);
             tracing::debug!(?state, ?step, "decided");
             self.report(&mut run.status).found(&state);
+            if state == decide::State::Drifted
+                && let Some(notice) = self.report(&mut run.status).drifted(&look.lines, &look.notes)
+            {
+                tracing::info!(detail = notice.message, "cluster state has drifted");
+                self.releases.tell(&self.object, notice);
+            }
             change_history(&mut run.status, history);
             let action = match step {
                 Step::Act(action) => action,
-                Step::Done => return Ok(self.finished(run)),
+                Step::Done => return Ok(self.finished(run, &look)),
                 Step::Stall { reason, message } => return Ok(self.stalled(run, reason, &message)),
                 Step::WaitUntil(until) => return Ok(self.locked_by_others(run, until)),
             };
@@ -112,7 +128,7 @@ impl Attempt<'_> {
                 return Ok(self.ended(run, outcome));
             }
             tracing::info!(action = action.name(), state = ?state, "running action");
-            match self.run_action(run, action, last.as_ref()).await {
+            match self.run_action(run, action, last.as_ref(), &look).await {
                 Ok(Concluded::Acted) => {}
                 Ok(Concluded::Superseded) => return Ok(Next::Now),
                 Err(obstacle) => {
@@ -172,8 +188,12 @@ impl Attempt<'_> {
         Next::Interval(self.object.spec.interval.get_or(FALLBACK))
     }
 
-    fn finished(&self, run: &mut Run<HelmRelease>) -> Next {
-        self.report(&mut run.status).in_sync(&self.desired);
+    fn finished(&self, run: &mut Run<HelmRelease>, look: &Look) -> Next {
+        let mut report = self.report(&mut run.status);
+        report.in_sync(&self.desired);
+        if look.is_complete && look.drift == Drift::None {
+            report.no_drift(&look.notes);
+        }
         self.interval()
     }
 
@@ -228,7 +248,10 @@ impl Attempt<'_> {
         run: &mut Run<HelmRelease>,
         action: Action,
         last: Option<&LastRelease>,
+        look: &Look,
     ) -> Result<Concluded, Obstacle> {
+        let _writing = self.releases.drifts.writing(&self.object);
+        let ready = conditions::get(&run.status.conditions, conditions::READY).cloned();
         self.report(&mut run.status).running(action);
         if let Action::Install = action {
             self.report(&mut run.status).starts(ReleaseAction::Install);
@@ -245,7 +268,7 @@ impl Attempt<'_> {
             shutdown: run.shutdown().clone(),
             superseded: CancellationToken::new(),
         };
-        let (acted, by) = self.acted(run, &work, action, last).await;
+        let (acted, by) = self.acted(run, &work, action, (last, look)).await;
         if matches!(action, Action::Install | Action::Upgrade) {
             let took = Timestamp::now().duration_since(started);
             let took = crate::api::Duration::from(Duration::try_from(took).unwrap_or_default());
@@ -257,7 +280,11 @@ impl Attempt<'_> {
             self.superseded(run, &by);
             return Ok(Concluded::Superseded);
         }
-        self.conclude(run, action, acted).await.map(|()| Concluded::Acted)
+        let concluded = self.conclude(run, action, acted).await;
+        if action == Action::CorrectDrift {
+            self.report(&mut run.status).still_ready(ready.as_ref());
+        }
+        concluded.map(|()| Concluded::Acted)
     }
 
     /// Acts; meanwhile says so in the status when it takes long, and ends its wait when something newer is asked for.
@@ -267,7 +294,7 @@ impl Attempt<'_> {
         run: &mut Run<HelmRelease>,
         work: &Work<'_>,
         action: Action,
-        last: Option<&LastRelease>,
+        (last, look): (Option<&LastRelease>, &Look),
     ) -> (Result<Acted, Obstacle>, String) {
         let status = run.status.clone();
         let aim = Aim {
@@ -276,7 +303,7 @@ impl Attempt<'_> {
             values: self.desired.config_digest.clone(),
         };
         let mut by = String::new();
-        let mut acting = std::pin::pin!(self.act(work, action, &status, last));
+        let mut acting = std::pin::pin!(self.act(work, action, &status, (last, look)));
         let mut newer = std::pin::pin!(self.releases.newer(&aim));
         let mut progress = std::pin::pin!(tokio::time::sleep(PROGRESS_AFTER));
         let mut is_told = false;
@@ -311,7 +338,7 @@ impl Attempt<'_> {
         work: &Work<'_>,
         action: Action,
         status: &HelmReleaseStatus,
-        last: Option<&LastRelease>,
+        (last, look): (Option<&LastRelease>, &Look),
     ) -> Result<Acted, Obstacle> {
         match action {
             Action::Install => {
@@ -340,7 +367,7 @@ impl Attempt<'_> {
                 Some(current) => Ok(work.uninstall(current, ReleaseAction::UninstallRemediation).await),
                 None => Err(Obstacle::retry(reasons::RECONCILE_ERROR, "no latest release: required to uninstall")),
             },
-            Action::CorrectDrift => Err(Obstacle::unsupported("spec.driftDetection")),
+            Action::CorrectDrift => Ok(work.correct(&look.corrections).await),
         }
     }
 
@@ -380,7 +407,7 @@ impl Attempt<'_> {
             Action::UninstallRemediation => history::latest(&report.status.history)
                 .cloned()
                 .map(|current| report.uninstalled_as_remediation(&current, error)),
-            Action::CorrectDrift => None,
+            Action::CorrectDrift => report.drift_corrected(&acted.corrected),
         };
         if action != Action::UninstallRemediation {
             report.summarize(Some(&self.desired));
@@ -391,10 +418,16 @@ impl Attempt<'_> {
             tracing::info!(reason = notice.reason, detail = notice.message, "action ended");
             self.releases.tell(&self.object, notice);
         }
+        if acted.error.is_none()
+            && matches!(action, Action::Install | Action::Upgrade | Action::Rollback)
+            && let Some(revision) = acted.snapshots.keys().next_back()
+        {
+            self.releases.drifts.released(&self.object, *revision);
+        }
         let Some((reason, message)) = failed else { return Ok(()) };
         run.report().await.map_err(|error| Obstacle::retry(reasons::RECONCILE_ERROR, chain(&error)))?;
         // What wrote to the storage is a state that the next look starts from; what did not is tried again.
-        if acted.snapshots.is_empty() && action != Action::Test {
+        if acted.snapshots.is_empty() && !matches!(action, Action::Test | Action::CorrectDrift) {
             return Err(Obstacle { is_told: false, ..Obstacle::retry(reason, message) });
         }
         Ok(())

@@ -50,6 +50,8 @@ pub enum Drift {
     NotChecked,
     None,
     Found,
+    /// Found, and left as it is until the interval: it was put right too often.
+    Left,
 }
 
 /// Everything that a decision is made of.
@@ -177,7 +179,7 @@ fn deployed(view: &View, current: &Snapshot, last: &LastRelease) -> State {
         }
     }
     match view.drift {
-        Drift::Found => State::Drifted,
+        Drift::Found | Drift::Left => State::Drifted,
         Drift::None | Drift::NotChecked => State::InSync,
     }
 }
@@ -332,8 +334,11 @@ pub fn next(view: &View, state: &State) -> Decision {
             })
         }
         State::Drifted => Decision::keep(match target::drift_mode(view.object) {
-            DriftDetectionMode::Enabled => Step::Act(Action::CorrectDrift),
-            DriftDetectionMode::Warn | DriftDetectionMode::Disabled | DriftDetectionMode::Unknown(_) => Step::Done,
+            DriftDetectionMode::Enabled if view.drift != Drift::Left => Step::Act(Action::CorrectDrift),
+            DriftDetectionMode::Enabled
+            | DriftDetectionMode::Warn
+            | DriftDetectionMode::Disabled
+            | DriftDetectionMode::Unknown(_) => Step::Done,
         }),
         State::Untested => Decision::keep(Step::Act(Action::Test)),
         State::Failed(_) => failed(view, forced),

@@ -9,6 +9,7 @@ pub mod chart_object;
 mod charts;
 mod connect;
 pub mod decide;
+pub mod drift;
 pub mod history;
 pub mod memory;
 pub mod method;
@@ -35,6 +36,7 @@ use self::{
     act::Work,
     attempt::Attempt,
     decide::{Desired, HistoryChange},
+    drift::Drifts,
     memory::{Memory, Place},
     obstacle::{Class, Obstacle},
     report::{Notice, Report},
@@ -77,6 +79,7 @@ pub struct Releases {
     pub oci_repositories: Arc<Watched<OCIRepository>>,
     pub charts: Charts,
     pub memory: Arc<Memory>,
+    pub drifts: Arc<Drifts>,
     pub events: EventRecorder,
     pub no_cross_namespace_refs: bool,
 }
@@ -228,7 +231,6 @@ impl Releases {
     async fn attempt(&self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
         let object = run.object.clone();
         supported::check(&object)?;
-        self.warn_of_fields(run, &object);
         HealthChecks::of(&object.spec.health_check_exprs).map_err(|error| Obstacle::invalid_expression(&error))?;
         let mut reads = observe::config_keys(&object);
         reads.extend(connect::kubeconfig_secret(&object).map(|(secret, _)| secret));
@@ -284,17 +286,6 @@ impl Releases {
             permit: run.permit().clone(),
         };
         attempt.steps(run).await
-    }
-
-    /// Names the fields that have no effect, once for each generation.
-    fn warn_of_fields(&self, run: &Run<HelmRelease>, object: &HelmRelease) {
-        let fields = supported::without_effect(object);
-        if fields.is_empty() || run.status.last_attempted_generation == run.generation() {
-            return;
-        }
-        let message = format!("accepted and not acted on by this version: {}", fields.join(", "));
-        tracing::warn!(detail = message, "fields without effect");
-        self.warn(object, true, reasons::UNSUPPORTED_FIELD, message);
     }
 
     /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more. Tells whether it has written
@@ -412,12 +403,14 @@ impl Releases {
             return Next::Retry;
         }
         self.memory.forget(&run.key());
+        self.drifts.forget(&drift::owner(&object));
         Next::Change
     }
 
     async fn uninstall(&self, run: &mut Run<HelmRelease>, connection: &Arc<Connection>) -> Result<(), Obstacle> {
         let object = run.object.clone();
         let Some(current) = history::latest(&run.status.history).cloned() else { return Ok(()) };
+        self.drifts.forget(&drift::owner(&object));
         let namespace = run.status.storage_namespace.clone().unwrap_or_else(|| target::storage_namespace(&object));
         let work = Work {
             releases: self,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::{Action, Desired, Outcome, State},
+    drift::{self, summary::Corrected},
     history,
     obstacle::{Class, Obstacle},
     target::{self, active_remediation, full_release_name, release_namespace, versioned_chart, versioned_release},
@@ -13,7 +14,7 @@ use super::{
 use crate::api::{
     Condition, HelmRelease, HelmReleaseStatus, Snapshot,
     conditions::{self, Status},
-    helm_release::{DriftDetectionMode, ReleaseAction},
+    helm_release::ReleaseAction,
     meta::HELM_EVENT_PREFIX,
     reasons,
 };
@@ -156,6 +157,9 @@ impl Report<'_> {
         if action.kind() == super::decide::ActionType::Release {
             self.mark(conditions::READY, Status::Unknown, reasons::PROGRESSING, message);
         }
+        if action == Action::CorrectDrift {
+            self.mark(conditions::READY, Status::Unknown, reasons::PROGRESSING, "correcting cluster drift");
+        }
     }
 
     /// Makes Ready of the conditions about actions: the newest generation first, then Remediated, `TestSuccess` (where
@@ -218,15 +222,51 @@ impl Report<'_> {
                 self.mark(conditions::RELEASED, Status::True, reason, succeeded(verb, &current));
             }
         }
-        match target::drift_mode(self.object) {
-            DriftDetectionMode::Enabled | DriftDetectionMode::Warn => {
-                let message = "No drift detected against the cluster state";
-                self.mark(conditions::DRIFTED, Status::False, reasons::NO_DRIFT_DETECTED, message);
-            }
-            DriftDetectionMode::Disabled | DriftDetectionMode::Unknown(_) => {}
-        }
         self.unmark(conditions::RECONCILING);
         self.summarize(Some(desired));
+        if !drift::is_on(self.object) {
+            self.unmark(conditions::DRIFTED);
+        }
+    }
+
+    /// Says that no object has drifted; `notes` is what else there is to say of the looking.
+    pub fn no_drift(&mut self, notes: &[String]) {
+        let mut lines = vec!["No drift detected against the cluster state".to_owned()];
+        lines.extend_from_slice(notes);
+        self.mark(conditions::DRIFTED, Status::False, reasons::NO_DRIFT_DETECTED, lines.join("\n"));
+    }
+
+    /// Says which objects have drifted, one in a line, and `notes` what is to be said beside that; an event where it is
+    /// news.
+    pub fn drifted(&mut self, lines: &str, notes: &[String]) -> Option<Notice> {
+        let release = versioned_release(history::latest(&self.status.history)?);
+        let mut text = vec![drift::summary::drifted(&release, lines)];
+        text.extend_from_slice(notes);
+        let message = text.join("\n");
+        let before = conditions::get(&self.status.conditions, conditions::DRIFTED);
+        let is_news = before.is_none_or(|before| before.status != "True" || before.message != message);
+        self.mark(conditions::DRIFTED, Status::True, reasons::DRIFT_DETECTED, message.clone());
+        let reason = reasons::DRIFT_DETECTED;
+        is_news.then(|| Notice { is_warning: true, reason, message, annotations: BTreeMap::new() })
+    }
+
+    /// Says what a correction of drift came to.
+    pub fn drift_corrected(&mut self, corrected: &Corrected) -> Option<Notice> {
+        let current = history::latest(&self.status.history)?.clone();
+        let message = drift::summary::corrected(&versioned_release(&current), corrected)?;
+        let is_warning = !corrected.errors.is_empty();
+        let reason = if is_warning { reasons::DRIFT_CORRECTION_FAILED } else { reasons::DRIFT_CORRECTED };
+        Some(notice(is_warning, reason, message, &current))
+    }
+
+    /// Gives Ready the time back that it has had this status since, where a short action only touched it.
+    pub fn still_ready(&mut self, before: Option<&Condition>) {
+        let ready = self.status.conditions.iter_mut().find(|c| c.type_ == conditions::READY);
+        if let (Some(ready), Some(before)) = (ready, before)
+            && ready.status == before.status
+        {
+            ready.last_transition_time = before.last_transition_time.clone();
+        }
     }
 
     /// Turns Remediated into Released where what was rolled back to is what is asked for now.

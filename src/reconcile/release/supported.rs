@@ -1,10 +1,10 @@
 //! Which fields of the spec this version acts on.
 //!
 //! A field that decides where, as whom or what is applied stops the object while it is not acted on: going on without it
-//! would apply something else than was asked for. Other fields are named in a warning, and the release goes on.
+//! would apply something else than was asked for.
 
 use super::obstacle::Obstacle;
-use crate::api::{HelmRelease, helm_release::DriftDetectionMode};
+use crate::api::HelmRelease;
 
 /// Refuses an object with a field that decides where, as whom or what is applied and is not acted on.
 pub fn check(object: &HelmRelease) -> Result<(), Obstacle> {
@@ -20,15 +20,6 @@ pub fn check(object: &HelmRelease) -> Result<(), Obstacle> {
         Some((field, _)) => Err(Obstacle::unsupported(field)),
         None => Ok(()),
     }
-}
-
-/// Names the fields that are accepted and not acted on yet.
-pub fn without_effect(object: &HelmRelease) -> Vec<&'static str> {
-    let spec = &object.spec;
-    let drift = spec.drift_detection.as_ref().and_then(|drift| drift.mode.as_ref());
-    let fields =
-        [("spec.driftDetection", matches!(drift, Some(DriftDetectionMode::Enabled | DriftDetectionMode::Warn)))];
-    fields.into_iter().filter_map(|(field, is_set)| is_set.then_some(field)).collect()
 }
 
 #[cfg(test)]
@@ -57,13 +48,5 @@ mod tests {
             assert_eq!((obstacle.reason, obstacle.class), (reasons::UNSUPPORTED_FIELD, Class::Terminal));
             assert!(obstacle.message.starts_with(field), "{}", obstacle.message);
         }
-    }
-
-    #[test]
-    fn other_fields_are_named() {
-        assert!(without_effect(&object(json!({}))).is_empty());
-        let spec = json!({ "driftDetection": { "mode": "enabled" }, "healthCheckExprs": [{ "apiVersion": "v1", "kind": "A", "current": "true" }] });
-        assert_eq!(without_effect(&object(spec)), ["spec.healthCheckExprs", "spec.driftDetection"]);
-        assert!(without_effect(&object(json!({ "driftDetection": { "mode": "disabled" } }))).is_empty());
     }
 }

@@ -1,6 +1,9 @@
-//! Whose changes start a HelmRelease's run: its chart's, its dependencies'.
+//! Whose changes start a HelmRelease's run: its chart's, its dependencies', its objects'.
+
+use std::sync::Arc;
 
 use kube::{ResourceExt, runtime::reflector::ObjectRef};
+use tokio::sync::mpsc;
 
 use super::{
     chart_object,
@@ -13,7 +16,7 @@ use crate::{
         meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
         reasons,
     },
-    cluster::connection::ServiceAccount,
+    cluster::{connection::ServiceAccount, watch::Owner},
     reconcile::watched::{Change, Watched},
 };
 
@@ -43,6 +46,13 @@ pub fn on_chart_change<K: ChartObject>(releases: &Watched<HelmRelease>, change: 
         if refers {
             releases.trigger(ObjectRef::from_obj(release.as_ref()));
         }
+    }
+}
+
+/// Starts the releases whose objects drift, until the process ends.
+pub async fn on_drift(releases: Arc<Watched<HelmRelease>>, mut drifts: mpsc::UnboundedReceiver<Owner>) {
+    while let Some(owner) = drifts.recv().await {
+        releases.trigger(ObjectRef::new(&owner.name).within(&owner.namespace));
     }
 }
 

@@ -7,7 +7,7 @@ use bowline::{
     reconcile::release::{
         change_history,
         decide::{self, Action, ActionType, Desired, Drift, LastRelease, Outcome, RollbackTarget, State, Step, View},
-        history,
+        drift, history,
         obstacle::{Class, Obstacle},
         record,
         report::Report,
@@ -25,7 +25,7 @@ use super::{
 };
 
 /// Why a decision does not tell what has drifted.
-const DRIFT: &str = "what has drifted is said by the check for drift";
+const DRIFT: &str = "which objects differ: the tests of drift on a control plane";
 
 /// A stored release as rows write it.
 #[derive(Deserialize)]
@@ -272,9 +272,10 @@ pub fn next_action(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         Err(error) => return same("error", &error, &expect.need("error")?),
     };
     if state == State::Drifted {
-        input.elsewhere("diff", DRIFT);
-        expect.elsewhere("events", DRIFT);
-        expect.elsewhere("conditions", DRIFT);
+        let differences: Vec<Value> = input.need("diff")?;
+        let lines = super::drift::lines(&differences)?;
+        let notice = seen.report().drifted(&lines, &[]);
+        expect.holds("events", &notice.iter().map(super::drift::event).collect::<Vec<_>>())?;
     }
     seen.report().found(&state);
     let decision = decide::next(&seen.view(), &state);
@@ -290,6 +291,9 @@ pub fn next_action(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         Step::Done => {
             same("action", &None, &expect.need::<Option<String>>("action")?)?;
             seen.report().in_sync(&desired);
+            if state == State::InSync && drift::is_on(&seen.object) {
+                seen.report().no_drift(&[]);
+            }
         }
         Step::Stall { reason, message } => {
             let error = match reason {

@@ -4,14 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::{Owner, Row};
 
-const DRIFT: &str = "comes with drift detection";
 const IDENTITY: &str = "comes with spec.kubeConfig";
 const KUSTOMIZATION: &str = "is of the Kustomization controller: its own tests";
 const SOURCES: &str = "is of the source controllers: their own tests";
 const IMAGES: &str = "comes with the image controllers";
 
 /// Groups as a whole.
-const GROUPS: &[(&str, &str)] = &[("drift-diff", DRIFT), ("drift-report", DRIFT), ("kubeconfig", IDENTITY)];
+const GROUPS: &[(&str, &str)] = &[("kubeconfig", IDENTITY)];
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
@@ -23,7 +22,6 @@ const ROWS: &[(&str, &str)] = &[
     ("delete/kubeconfig broken", IDENTITY),
     ("delete/service account check fails", IDENTITY),
     ("delete/uninstall fails", IDENTITY),
-    ("message/drift correction running", DRIFT),
 ];
 
 /// The rows that are listed by name because they are not run.

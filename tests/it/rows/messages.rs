@@ -58,8 +58,12 @@ pub fn message(words: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
             report.released(&ReleaseAction::Install);
             return of_condition(&status, conditions::TEST_SUCCESS, &text);
         }
+        "drift correction running" => {
+            report.running(Action::CorrectDrift);
+            return of_condition(&status, conditions::READY, &text);
+        }
         "no drift" => {
-            report.in_sync(&desired);
+            report.no_drift(&[]);
             return of_condition(&status, conditions::DRIFTED, &text);
         }
         "retries used up" | "no rollback target" => return stalled(words, &text),

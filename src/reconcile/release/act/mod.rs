@@ -1,9 +1,10 @@
 //! One action on a release, as Helm 4 does it under Flux: the same order of writes, the same words in records and errors.
 
+pub(super) mod correct;
 mod crds;
 mod hooks;
 mod install;
-mod objects;
+pub(super) mod objects;
 mod prepare;
 pub(super) mod reuse;
 mod rollback;
@@ -20,7 +21,9 @@ use helm::release::{Release, Status as RecordStatus};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::{Releases, history, memory::Place, record, redaction::Redaction, report::Gone, target};
+use super::{
+    Releases, drift::summary::Corrected, history, memory::Place, record, redaction::Redaction, report::Gone, target,
+};
 use crate::{
     api::{
         HelmRelease, HelmReleaseStatus, Snapshot,
@@ -153,6 +156,8 @@ pub struct Acted {
     pub error: Option<Error>,
     /// The pending revision that was unlocked, and the status that it had.
     pub pending: Option<(Snapshot, &'static str)>,
+    /// What a correction of drift came to.
+    pub corrected: Corrected,
     /// The application's version in the chart that was installed or upgraded to.
     pub app_version: String,
     /// Why there was nothing to uninstall.
@@ -171,6 +176,7 @@ impl Acted {
             inventory: None,
             error: None,
             pending: None,
+            corrected: Corrected::default(),
             app_version: String::new(),
             gone: None,
             secrets: Redaction::default(),
@@ -380,6 +386,7 @@ impl Work<'_> {
         disable_wait_for_jobs: bool,
         timeout: Duration,
     ) -> Result<(), Error> {
+        self.releases.drifts.wrote(&self.object, &targets);
         let jobs = if disable_wait_for_jobs { JobRule::Started } else { JobRule::Completed };
         let ready = match target::wait_strategy(&self.object, disable_wait) {
             target::WaitStrategy::HooksOnly => return Ok(()),
