@@ -102,6 +102,13 @@ pub enum StorageError {
     },
 }
 
+impl StorageError {
+    /// Tells whether the API server did not answer at all.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Request { source, .. } if request::status_of(source).is_none())
+    }
+}
+
 /// Records of the releases in one namespace, read and written as one identity.
 #[derive(Clone)]
 pub struct ReleaseStorage {

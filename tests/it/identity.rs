@@ -232,6 +232,19 @@ async fn a_release_is_done_as_its_service_account_alone_and_fails_where_that_has
     }
 }
 
+#[test]
+fn the_actions_of_a_release_never_take_the_daemons_own_client() {
+    let folder = crate::harness::programs::repository().join("src/reconcile/release/act");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 8);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for own in [".daemon", ".connections", "Client::try_"] {
+            assert!(!text.contains(own), "{} uses {own}", file.display());
+        }
+    }
+}
+
 fn as_whom(request: &Request) -> &str {
     request.impersonated_user.as_ref().map_or(request.user.username.as_str(), |user| user.username.as_str())
 }

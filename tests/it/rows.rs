@@ -11,6 +11,7 @@ mod decisions;
 mod drift;
 mod fields;
 mod history;
+mod identity;
 mod lists;
 mod messages;
 mod oci;
@@ -126,6 +127,8 @@ fn family(group: &str) -> Option<Family> {
         "drift-diff" => drift::diff,
         "drift-report" => drift::report,
         "validation" => schema::validation,
+        "kubeconfig" => identity::kubeconfig,
+        "delete" => identity::delete,
         _ => return None,
     })
 }

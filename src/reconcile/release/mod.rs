@@ -7,7 +7,7 @@ mod act;
 mod attempt;
 pub mod chart_object;
 mod charts;
-mod connect;
+pub mod connect;
 pub mod decide;
 pub mod drift;
 pub mod history;

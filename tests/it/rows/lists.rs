@@ -4,13 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::{Owner, Row};
 
-const IDENTITY: &str = "comes with spec.kubeConfig";
 const KUSTOMIZATION: &str = "is of the Kustomization controller: its own tests";
 const SOURCES: &str = "is of the source controllers: their own tests";
 const IMAGES: &str = "comes with the image controllers";
 
 /// Groups as a whole.
-const GROUPS: &[(&str, &str)] = &[("kubeconfig", IDENTITY)];
+const GROUPS: &[(&str, &str)] = &[];
 
 /// Single rows of groups that are run.
 const ROWS: &[(&str, &str)] = &[
@@ -18,10 +17,6 @@ const ROWS: &[(&str, &str)] = &[
         "controller/a new event during the health wait cancels it (opt-in)",
         "comes with the end of a wait by a new revision",
     ),
-    ("delete/kubeconfig secret missing", IDENTITY),
-    ("delete/kubeconfig broken", IDENTITY),
-    ("delete/service account check fails", IDENTITY),
-    ("delete/uninstall fails", IDENTITY),
 ];
 
 /// The rows that are listed by name because they are not run.

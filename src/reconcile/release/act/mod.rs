@@ -98,6 +98,8 @@ pub enum Error {
     Storage(StorageError),
     #[error("uninstall: Failed to purge the release")]
     Purge(#[source] StorageError),
+    #[error("Kubernetes cluster unreachable")]
+    Unreachable(#[source] StorageError),
     #[error("release record was not written: the work ended early")]
     StorageEnded,
     #[error("release record cannot be packed")]
@@ -328,7 +330,7 @@ impl Work<'_> {
             Some(version) => storage.get(release, version).await,
             None => storage.newest(release).await,
         };
-        match stored.map_err(Error::Storage)? {
+        match stored.map_err(unread)? {
             Some(stored) => {
                 let record = record::decode(release, &stored).map_err(Error::Unreadable)?;
                 Ok(Some((record, stored)))
@@ -408,6 +410,11 @@ impl Work<'_> {
             tracing::error!(error = %crate::telemetry::chain(&error), "failed revision not recorded");
         }
     }
+}
+
+/// A record could not be read: where nobody answered, in Helm's words.
+fn unread(error: StorageError) -> Error {
+    if error.is_outage() { Error::Unreachable(error) } else { Error::Storage(error) }
 }
 
 /// A wait that was called off was called off by the program's end.

@@ -143,6 +143,7 @@ async fn arrange(stage: &Stage, setup: &Setup) {
         let kind = match object["kind"].as_str().unwrap_or_default() {
             "Namespace" => NAMESPACE,
             "CustomResourceDefinition" => DEFINITION,
+            "Secret" => SECRET,
             "HelmRelease" => {
                 let mut object = object.clone();
                 object["apiVersion"] = json!("helm.toolkit.fluxcd.io/v2");

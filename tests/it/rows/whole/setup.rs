@@ -9,7 +9,7 @@ use super::{
     stage::OBJECT,
     texts::Revision,
 };
-use crate::rows::fields::Fields;
+use crate::rows::{fields::Fields, identity};
 
 /// What a row's chart comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,6 +95,7 @@ impl Setup {
         setup.inventory(input)?;
         setup.storage(group, input)?;
         setup.place(group, input)?;
+        setup.identity(input)?;
         setup.finish(group, input)?;
         Ok(setup)
     }
@@ -119,6 +120,34 @@ impl Setup {
             Some("release namespace") => self.spec["targetNamespace"] = json!("another"),
             Some("release name") => self.spec["releaseName"] = json!("another"),
             Some(other) => return Err(format!("changed '{other}' is not understood")),
+        }
+        Ok(())
+    }
+
+    /// Another cluster, by a kubeconfig, or another identity.
+    fn identity(&mut self, input: &mut Fields) -> Result<(), String> {
+        let mut kubeconfig = match input.get::<String>("kubeConfig")?.as_deref() {
+            None => None,
+            Some("secret not found") => Some(None),
+            Some("unreadable") => Some(Some("junk")),
+            Some(other) => return Err(format!("kubeConfig '{other}' is not understood")),
+        };
+        match input.get_if::<String>("cluster").as_deref() {
+            None => {}
+            Some("unreachable") => kubeconfig = Some(Some(identity::GOOD)),
+            Some(other) => return Err(format!("cluster '{other}' is not understood")),
+        }
+        if let Some(content) = kubeconfig {
+            self.spec["kubeConfig"] = json!({ "secretRef": { "name": "kubeconfig" } });
+            self.objects.extend(content.map(|text| {
+                json!({ "apiVersion": "v1", "kind": "Secret", "stringData": { "value": text },
+                        "metadata": { "name": "kubeconfig", "namespace": self.namespace } })
+            }));
+        }
+        match input.get::<String>("serviceAccountName")?.as_deref() {
+            None => {}
+            Some("not found" | "gone" | "missing") => self.spec["serviceAccountName"] = json!("gone"),
+            Some(other) => return Err(format!("serviceAccountName '{other}' is not understood")),
         }
         Ok(())
     }
