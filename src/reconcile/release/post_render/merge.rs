@@ -19,6 +19,16 @@ pub enum Error {
     Directive(String),
 }
 
+impl Error {
+    /// Keeps what it is about to itself: the contents may be secret.
+    pub fn without_contents(self) -> Self {
+        match self {
+            Self::Kind { expected, found, .. } => Self::Kind { expected, found, contents: "(not shown)".to_owned() },
+            Self::Directive(word) => Self::Directive(word),
+        }
+    }
+}
+
 /// Merges a patch into an object; none is left where the patch deletes it.
 pub fn merge(object: Value, patch: Value) -> Result<Option<Value>, Error> {
     walk(Dest::Old(object), Some(patch), None)
@@ -332,6 +342,10 @@ fn elements(
         };
         let merged = walk(old, new, schema)?.filter(|merged| !merged.is_null() && !is_empty_map(merged));
         let Some(mut merged) = merged else {
+            // An element of the patch itself has lost its directive by now, and stays where it lacks one of the keys.
+            if let Some(element) = at.filter(|_| is_same).and_then(|at| dest[at].as_object_mut()) {
+                element.remove("$patch");
+            }
             for _ in &keys {
                 set_element(&mut dest, None, &keys, &values)?;
             }

@@ -169,9 +169,9 @@ fn for_target(patch: &Value, tree: &Value) -> Value {
 /// Merges a patch into a resource, which keeps its kind, name and namespace; tells whether there is something left.
 fn merge_one(resource: &mut Resource, patch: Value) -> Result<bool, Error> {
     let id = resource.id();
-    let Some(mut merged) = merge::merge(std::mem::take(&mut resource.tree), patch).map_err(Error::Merge)? else {
-        return Ok(false);
-    };
+    let shown = |error: merge::Error| if id.kind == "Secret" { error.without_contents() } else { error };
+    let merged = merge::merge(std::mem::take(&mut resource.tree), patch);
+    let Some(mut merged) = merged.map_err(|error| Error::Merge(shown(error)))? else { return Ok(false) };
     if merged.as_object().is_none_or(serde_json::Map::is_empty) {
         return Ok(false);
     }
