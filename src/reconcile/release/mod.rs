@@ -398,6 +398,7 @@ impl Releases {
                 return self.blocked(run, obstacle);
             }
         }
+        tracing::debug!(status = %status_text(&run.status), "object is let go");
         if let Err(error) = run.release().await {
             tracing::error!(error = %chain(&error), "finalizer not removed");
             return Next::Retry;

@@ -12,12 +12,10 @@ const IMAGES: &str = "comes with the image controllers";
 const GROUPS: &[(&str, &str)] = &[];
 
 /// Single rows of groups that are run.
-const ROWS: &[(&str, &str)] = &[
-    (
-        "controller/a new event during the health wait cancels it (opt-in)",
-        "comes with the end of a wait by a new revision",
-    ),
-];
+const ROWS: &[(&str, &str)] = &[(
+    "controller/a new event during the health wait cancels it (opt-in)",
+    "comes with the end of a wait by a new revision",
+)];
 
 /// The rows that are listed by name because they are not run.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -60,7 +60,7 @@ impl Played {
             check(self.state().is_none_or(|is| is.starts_with(state)), || format!("state: is {:?}", self.state()))?;
         }
         let mut held = self.hold_status(group, last, &mut left);
-        if of_action.is_none() && self.next() == "Now" {
+        if of_action.is_none() && matches!(self.next(), "Now" | "Retry") {
             // The run that followed at once may have said something else since.
             for object in self.versions.iter().rev() {
                 if held.is_ok() {
@@ -119,7 +119,7 @@ impl Played {
         let mut status = self.status_after(match group {
             "uninstall-remediation" => "uninstall",
             "install" | "upgrade" | "rollback" | "test" | "unlock" | "uninstall" => group,
-            _ => return None,
+            _ => return self.status_let_go(),
         })?;
         // An action by itself keeps the snapshots that the decision before it has dropped.
         if group == "upgrade" && self.state_before().is_some_and(|state| state.starts_with("Unmanaged")) {

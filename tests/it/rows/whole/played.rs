@@ -116,8 +116,16 @@ impl Played {
 
     /// The status as an action left it, before the run went on.
     pub fn status_after(&self, action: &str) -> Option<Value> {
-        let is_it = |line: &&Value| line["message"] == "action reported" && line["action"] == action;
-        serde_json::from_str(self.lines.iter().find(is_it)?["status"].as_str()?).ok()
+        self.logged_status(|line| line["message"] == "action reported" && line["action"] == action)
+    }
+
+    /// The status of an object that was let go: it is not written any more.
+    pub fn status_let_go(&self) -> Option<Value> {
+        self.logged_status(|line| line["message"] == "object is let go")
+    }
+
+    fn logged_status(&self, is_it: impl Fn(&Value) -> bool) -> Option<Value> {
+        serde_json::from_str(self.lines.iter().find(|line| is_it(line))?["status"].as_str()?).ok()
     }
 
     /// What happened, for a row that does not hold.
