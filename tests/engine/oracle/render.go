@@ -183,6 +183,7 @@ func snippetRow() row {
 	}
 	text := first.text[strings.Index(first.text, "o:")+2:]
 	data, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace([]byte(text))))
+	data = bytes.ReplaceAll(data, []byte(runtime.Version()), []byte(goVersion))
 	switch {
 	case err != nil:
 		return row{"tpl": tpl, "unstable": "not base64"}
