@@ -51,6 +51,10 @@ impl Schemas {
     async fn document(&self, client: &Client, api_version: &str) -> Option<Arc<Document>> {
         let cell = {
             let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = documents.get(api_version).and_then(|cell| cell.get());
+            if known.is_some_and(|(read, document)| document.schemas.is_empty() && read.elapsed() > MIN_AGE) {
+                documents.remove(api_version);
+            }
             documents.entry(api_version.to_owned()).or_default().clone()
         };
         let read = cell.get_or_try_init(|| read(client, api_version)).await;
@@ -68,7 +72,14 @@ async fn read(client: &Client, api_version: &str) -> Result<(Instant, Arc<Docume
     } else {
         format!("/openapi/v3/apis/{group}/{version}")
     };
-    let bytes = request::read(client, &path).await.map_err(|error| request::message_of(&error))?;
+    let bytes = match request::read(client, &path).await {
+        Ok(bytes) => bytes,
+        // A definition that is new is published a little later, and an aggregated API server may publish nothing.
+        Err(error) if request::is_not_found(&error) || request::is_forbidden(&error) => {
+            return Ok((Instant::now(), Arc::default()));
+        }
+        Err(error) => return Err(request::message_of(&error)),
+    };
     let parsed = tokio::task::spawn_blocking(move || Document::parse(&bytes));
     let parsed = parsed.await.map_err(|error| error.to_string())?;
     parsed.map(|document| (Instant::now(), Arc::new(document))).map_err(|error| error.to_string())
