@@ -55,7 +55,7 @@ pub struct Args {
     #[arg(long, env = "BOWLINE_NO_CROSS_NAMESPACE_REFS", action = ArgAction::Set, num_args = 0..=1,
         require_equals = true, default_value_t = false, default_missing_value = "true")]
     no_cross_namespace_refs: bool,
-    /// ServiceAccount that is impersonated for a release whose spec.serviceAccountName names none, in the release's own
+    /// `ServiceAccount` that is impersonated for a release whose spec.serviceAccountName names none, in the release's own
     /// namespace.
     #[arg(long, env = "BOWLINE_DEFAULT_SERVICE_ACCOUNT")]
     default_service_account: Option<String>,

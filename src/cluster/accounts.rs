@@ -1,4 +1,4 @@
-//! Which ServiceAccounts there are, by one metadata watch that begins with the first question.
+//! Which `ServiceAccounts` there are, by one metadata watch that begins with the first question.
 
 use std::{
     collections::HashSet,
@@ -32,7 +32,7 @@ enum Sync {
 type Known = Arc<Mutex<HashSet<ServiceAccount>>>;
 type OnAppearance = Arc<dyn Fn(&ServiceAccount) + Send + std::marker::Sync>;
 
-/// The ServiceAccounts of the daemon's own cluster, as the daemon sees them.
+/// The `ServiceAccounts` of the daemon's own cluster, as the daemon sees them.
 pub struct ServiceAccounts {
     client: Client,
     /// One namespace; all where there is none.

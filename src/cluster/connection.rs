@@ -58,7 +58,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// A ServiceAccount that is acted as.
+/// A `ServiceAccount` that is acted as.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceAccount {
     /// Its namespace.
@@ -79,7 +79,7 @@ impl fmt::Display for ServiceAccount {
 pub struct InvalidServiceAccount(String);
 
 impl ServiceAccount {
-    /// Returns the account's user name. A name that no ServiceAccount can have could stand for another kind of user.
+    /// Returns the account's user name. A name that no `ServiceAccount` can have could stand for another kind of user.
     pub fn user(&self) -> Result<String, InvalidServiceAccount> {
         let is_name = |text: &str| {
             !text.is_empty()
@@ -192,7 +192,7 @@ impl Connections {
         Ok(self.keep(key, || Connection::to_remote(client, digest, self.concurrent)))
     }
 
-    /// Returns a connection as a ServiceAccount of its cluster.
+    /// Returns a connection as a `ServiceAccount` of its cluster.
     pub fn impersonating(
         &self,
         base: &Arc<Connection>,

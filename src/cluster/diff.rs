@@ -120,16 +120,13 @@ fn owns(entry: &Value, live: &Value, pointer: &str) -> bool {
     for key in pointer.split('/').skip(1) {
         let key = key.replace("~1", "/").replace("~0", "~");
         // A list's item is named by its keys; which of them is meant is told by what the item holds.
-        let next = match place {
-            Some(Value::Array(items)) => {
-                let item = key.parse::<usize>().ok().and_then(|at| items.get(at));
-                place = item;
-                item_of(fields, item)
-            }
-            _ => {
-                place = place.and_then(|place| place.get(&key));
-                fields.get(format!("f:{key}"))
-            }
+        let next = if let Some(Value::Array(items)) = place {
+            let item = key.parse::<usize>().ok().and_then(|at| items.get(at));
+            place = item;
+            item_of(fields, item)
+        } else {
+            place = place.and_then(|place| place.get(&key));
+            fields.get(format!("f:{key}"))
         };
         match next {
             Some(next) if next.as_object().is_some_and(|next| !next.is_empty()) => fields = next,

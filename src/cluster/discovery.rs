@@ -124,6 +124,7 @@ impl Discovery {
 
     /// Makes an empty cache of the same cluster for another identity. A change of definitions that one hears of is known
     /// to all.
+    #[must_use]
     pub fn seen_by(&self, client: Client) -> Self {
         Self { client, state: Mutex::new(State::default()), cluster: self.cluster.clone() }
     }

@@ -104,10 +104,13 @@ async fn certificates_are_checked_unless_flag_and_kubeconfig_both_say_not_to() {
     }
 }
 
+/// Keys of a Secret, the one asked for, and what is read.
+type Row<'a> = (&'a [&'a str], Option<&'a str>, Result<&'a str, &'a str>);
+
 #[test]
 fn the_key_is_the_one_asked_for_or_one_of_two() {
     let data = |keys: &[&str]| keys.iter().map(|key| ((*key).to_owned(), key.as_bytes().to_vec())).collect();
-    let rows: [(&[&str], Option<&str>, Result<&str, &str>); 6] = [
+    let rows: [Row; 6] = [
         (&["value", "value.yaml"], None, Ok("value")),
         (&["value.yaml"], None, Ok("value.yaml")),
         (&["custom", "value"], Some("custom"), Ok("custom")),

@@ -25,10 +25,13 @@ const INTEGER: u8 = 2;
 const NUMBER: u8 = 4;
 const BOOLEAN: u8 = 8;
 
+/// A document, and when it was read.
+type Reading = Arc<OnceCell<(Instant, Arc<Document>)>>;
+
 /// The schemas of one cluster, shared by all who work on it.
 #[derive(Default)]
 pub struct Schemas {
-    documents: Mutex<HashMap<String, Arc<OnceCell<(Instant, Arc<Document>)>>>>,
+    documents: Mutex<HashMap<String, Reading>>,
 }
 
 impl Schemas {

@@ -565,7 +565,7 @@ async fn attend(
                 // A kind that may be listed may not be watched for all that.
                 Happening::Watching => drop(sync.send_replace(Sync::Synced)),
                 Happening::Applied(item) => {
-                    take(&kind, &item, Some(see(&kind.api.kind, &item, &ownership)), &state, &drifts)
+                    take(&kind, &item, Some(see(&kind.api.kind, &item, &ownership)), &state, &drifts);
                 }
                 Happening::Deleted(item) => take(&kind, &item, None, &state, &drifts),
             }

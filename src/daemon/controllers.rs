@@ -245,7 +245,7 @@ fn start(
     Ok(())
 }
 
-/// Which ServiceAccounts there are; one that is made starts the releases that are applied as it.
+/// Which `ServiceAccounts` there are; one that is made starts the releases that are applied as it.
 fn accounts(
     client: &Client,
     scope: &Scope,

@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -52,7 +52,7 @@ spec:
               parts: {type: array, items: {type: object, properties: {name: {type: string}}}}
 ";
 
-const TEMPLATES: &str = r#"
+const TEMPLATES: &str = r"
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: {{ .Release.Name }}}
@@ -109,7 +109,7 @@ apiVersion: example.com/v1
 kind: Widget
 metadata: {name: {{ .Release.Name }}}
 spec: {{- toYaml .Values.widget | nindent 2 }}
-"#;
+";
 
 /// The values of each revision; what a revision drops, adds and changes is of every kind that merging treats apart.
 fn revisions() -> [Value; 3] {
@@ -407,7 +407,7 @@ async fn an_immutable_field_is_named_and_force_makes_only_that_object_anew() {
         assert_eq!(uid(&same), uid(&service), "{mode}");
         assert_eq!(anew["spec"]["selector"]["matchLabels"]["app"], format!("{mode}-b"));
         // The next round begins with another selector.
-        HELM_RELEASE.api(&both.site.client, APPS).delete(NAME, &Default::default()).await.unwrap();
+        HELM_RELEASE.api(&both.site.client, APPS).delete(NAME, &DeleteParams::default()).await.unwrap();
         HELM_RELEASE.gone(&both.site.client, (APPS, NAME), LONG).await;
     }
     let patch = Patch::Merge(json!({}));

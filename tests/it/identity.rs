@@ -1,4 +1,4 @@
-//! As whom, and where, a release is applied: ServiceAccounts that are impersonated, and clusters of kubeconfigs.
+//! As whom, and where, a release is applied: `ServiceAccounts` that are impersonated, and clusters of kubeconfigs.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     site::{DAEMON, SOON},
 };
 
-/// The namespace of the tenant, and its ServiceAccount.
+/// The namespace of the tenant, and its `ServiceAccount`.
 const TENANT: &str = "tenant";
 const ACCOUNT: &str = "deployer";
 const USER: &str = "system:serviceaccount:tenant:deployer";

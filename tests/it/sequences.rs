@@ -27,7 +27,7 @@ const RELEASES: u64 = 3;
 const STEPS: u64 = 8;
 const KINDS: [Kind; 3] = [CONFIG_MAP, SECRET, DEPLOYMENT];
 /// How long a release may take to be as its spec says.
-const SETTLED: Duration = Duration::from_secs(60);
+const SETTLED: Duration = Duration::from_mins(1);
 
 const TEMPLATE: &str = r#"
 apiVersion: v1

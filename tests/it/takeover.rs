@@ -2,6 +2,7 @@
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::{
@@ -97,7 +98,7 @@ impl Handover {
     async fn workload(&self) -> Value {
         let available = |deployment: &_| field(deployment, "/status/availableReplicas") == 1;
         let deployment = DEPLOYMENT.until(&self.site.client, (APPS, NAME), LONG, "be available", available).await;
-        let pods = POD.api(&self.site.client, APPS).list(&Default::default()).await.unwrap().items;
+        let pods = POD.api(&self.site.client, APPS).list(&ListParams::default()).await.unwrap().items;
         let pods: Vec<_> = pods.into_iter().map(|pod| pod.metadata.uid).collect();
         json!({ "uid": deployment.metadata.uid, "generation": deployment.metadata.generation,
             "template": field(&deployment, "/spec/template"), "pods": pods })
@@ -174,7 +175,7 @@ async fn handed_back(helm: &str, server_side: bool, flags: &[&str]) {
     for kind in [CONFIG_MAP, DEPLOYMENT] {
         kind.gone(&handover.site.client, (APPS, NAME), LONG).await;
     }
-    let records = SECRET.api(&handover.site.client, APPS).list(&Default::default()).await.unwrap().items;
+    let records = SECRET.api(&handover.site.client, APPS).list(&ListParams::default()).await.unwrap().items;
     assert!(records.is_empty(), "{records:?}");
 }
 

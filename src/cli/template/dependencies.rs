@@ -198,7 +198,7 @@ fn lock(
                 ..Dependency::default()
             }),
             None => {
-                missing.push(format!("{} (repository {}, version {})", quote(name), quote(repository), quote(version)))
+                missing.push(format!("{} (repository {}, version {})", quote(name), quote(repository), quote(version)));
             }
         }
     }
@@ -263,7 +263,7 @@ impl Download<'_, '_> {
                 failure.text()
             })?;
         }
-        self.put_in_place(locked, aside.path(), &target)
+        Self::put_in_place(locked, aside.path(), &target)
     }
 
     fn one(
@@ -342,7 +342,7 @@ impl Download<'_, '_> {
     }
 
     /// Moves what was fetched into `charts/`, and deletes archives there that nothing asks for.
-    fn put_in_place(&self, locked: &[Dependency], aside: &Path, target: &Path) -> Result<(), String> {
+    fn put_in_place(locked: &[Dependency], aside: &Path, target: &Path) -> Result<(), String> {
         let names = |folder: &Path| -> Result<Vec<std::ffi::OsString>, String> {
             let entries = std::fs::read_dir(folder).map_err(|error| io_text("open", folder, &error))?;
             let mut names: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect();

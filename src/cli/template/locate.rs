@@ -227,9 +227,10 @@ impl Locator<'_> {
                 ChartError::Registry(error) => {
                     let is_missing = error.status().is_some_and(|status| status.as_u16() == 404);
                     let path = format!("manifests/{}", wanted.as_str());
-                    on_source(match is_missing {
-                        true => format!("{reference}: not found"),
-                        false => self.remote.registry_text(&name, &path, &error),
+                    on_source(if is_missing {
+                        format!("{reference}: not found")
+                    } else {
+                        self.remote.registry_text(&name, &path, &error)
                     })
                 }
                 other => other.to_string(),

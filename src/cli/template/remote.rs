@@ -57,13 +57,12 @@ impl Remote {
 
     /// Waits for something that is fetched.
     pub(super) fn wait<T>(&self, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-        let runtime = match self.runtime.get() {
-            Some(runtime) => runtime,
-            None => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                let runtime = runtime.map_err(|error| system_text(&error))?;
-                self.runtime.get_or_init(|| runtime)
-            }
+        let runtime = if let Some(runtime) = self.runtime.get() {
+            runtime
+        } else {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| system_text(&error))?;
+            self.runtime.get_or_init(|| runtime)
         };
         runtime.block_on(work)
     }
@@ -101,15 +100,12 @@ impl Remote {
 
     /// Prepares access to a repository of a registry.
     pub(super) fn repository(&self, name: Name) -> Result<Repository, String> {
-        let login = match &self.credentials {
-            Some(Credentials::Basic { username, password }) => {
-                Some(Login::Basic { username: username.clone(), password: password.clone() })
-            }
-            _ => {
-                let host = name.api_host();
-                let is_hub = matches!(host, "registry-1.docker.io" | "index.docker.io");
-                self.logins.for_host(if is_hub { "index.docker.io" } else { host }).cloned()
-            }
+        let login = if let Some(Credentials::Basic { username, password }) = &self.credentials {
+            Some(Login::Basic { username: username.clone(), password: password.clone() })
+        } else {
+            let host = name.api_host();
+            let is_hub = matches!(host, "registry-1.docker.io" | "index.docker.io");
+            self.logins.for_host(if is_hub { "index.docker.io" } else { host }).cloned()
         };
         Repository::new(name, self.transport, login, &self.tls, TIMEOUT).map_err(|error| chain(&error))
     }

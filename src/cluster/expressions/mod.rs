@@ -167,8 +167,10 @@ fn converted(value: &Value, size: &mut Size) -> CelValue {
 
 type List = Arc<Vec<CelValue>>;
 
+type SetTest = fn(List, List) -> bool;
+
 /// cel-go's extension for sets.
-const SETS: [(&str, fn(List, List) -> bool); 3] = [
+const SETS: [(&str, SetTest); 3] = [
     ("sets.contains", |list, sublist| sublist.iter().all(|item| list.contains(item))),
     ("sets.intersects", |a, b| a.iter().any(|item| b.contains(item))),
     ("sets.equivalent", |a, b| a.iter().all(|item| b.contains(item)) && b.iter().all(|item| a.contains(item))),

@@ -69,7 +69,7 @@ fn diff_maps(
                 }
             }
             (Some(Value::Array(from)), Value::Array(to)) if rule.merge => {
-                diff_lists(&mut patch, key, rule, from, to, part)?
+                diff_lists(&mut patch, key, rule, from, to, part)?;
             }
             (Some(from), to) if from == to => {}
             _ if part == Part::Removals => {}

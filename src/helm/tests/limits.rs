@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::cell::Cell;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use helm::chart::Chart;
@@ -143,7 +144,7 @@ fn aliases_multiply_neither_nodes_nor_text() {
     let mut nodes = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..8 {
         let inner = vec![format!("*a{}", level - 1); 10].join(", ");
-        nodes += &format!("a{level}: &a{level} [{inner}]\n");
+        writeln!(nodes, "a{level}: &a{level} [{inner}]").unwrap();
     }
     let text = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 65].join(", "));
     for bomb in [nodes, text] {

@@ -133,7 +133,7 @@ impl Reconciler for Environments {
             return Next::Change;
         }
         match self.prerequisites(&run.object) {
-            Ok(artifact) => self.attempt(run, &owner, &artifact).await,
+            Ok(artifact) => Box::pin(self.attempt(run, &owner, &artifact)).await,
             Err(blocked) => self.blocked(run, &owner, &blocked),
         }
     }
@@ -257,7 +257,8 @@ impl Environments {
         };
         run.status.last_attempted_revision = Some(artifact.revision.clone());
         let artifact = artifact.clone();
-        self.carry_out(run, owner, Work { artifact, inputs, plan, folder, digest, times, started, at }).await
+        let work = Work { artifact, inputs, plan, folder, digest, times, started, at };
+        Box::pin(self.carry_out(run, owner, work)).await
     }
 
     fn plan(

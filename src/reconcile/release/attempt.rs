@@ -128,7 +128,7 @@ impl Attempt<'_> {
                 return Ok(self.ended(run, outcome));
             }
             tracing::info!(action = action.name(), state = ?state, "running action");
-            match self.run_action(run, action, last.as_ref(), &look).await {
+            match Box::pin(self.run_action(run, action, last.as_ref(), &look)).await {
                 Ok(Concluded::Acted) => {}
                 Ok(Concluded::Superseded) => return Ok(Next::Now),
                 Err(obstacle) => {
@@ -268,7 +268,7 @@ impl Attempt<'_> {
             shutdown: run.shutdown().clone(),
             superseded: CancellationToken::new(),
         };
-        let (acted, by) = self.acted(run, &work, action, (last, look)).await;
+        let (acted, by) = Box::pin(self.acted(run, &work, action, (last, look))).await;
         if matches!(action, Action::Install | Action::Upgrade) {
             let took = Timestamp::now().duration_since(started);
             let took = crate::api::Duration::from(Duration::try_from(took).unwrap_or_default());

@@ -70,7 +70,7 @@ impl Error {
     }
 }
 
-/// Returns the ServiceAccount that everything of a release is done as; none where it is the daemon itself.
+/// Returns the `ServiceAccount` that everything of a release is done as; none where it is the daemon itself.
 pub fn service_account(object: &HelmRelease, default: Option<&str>) -> Option<ServiceAccount> {
     let given = object.spec.service_account_name.as_deref().filter(|name| !name.is_empty());
     let name = given.or(default)?.to_owned();

@@ -110,7 +110,7 @@ impl Reconciler for Releases {
             tracing::info!("reconciliation is suspended for this object");
             return Next::Change;
         }
-        match self.attempt(run).await {
+        match Box::pin(self.attempt(run)).await {
             Ok(next) => {
                 if matches!(next, Next::Interval(_) | Next::Change) {
                     run.status.observed_generation = run.generation();
@@ -285,7 +285,7 @@ impl Releases {
             releases: self,
             permit: run.permit().clone(),
         };
-        attempt.steps(run).await
+        Box::pin(attempt.steps(run)).await
     }
 
     /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more. Tells whether it has written

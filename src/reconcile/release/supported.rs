@@ -41,9 +41,9 @@ mod tests {
         assert!(check(&object(json!({}))).is_ok());
         let elsewhere = json!({ "kubeConfig": { "secretRef": { "name": "k" } }, "serviceAccountName": "sa" });
         assert!(check(&object(elsewhere)).is_ok());
-        for (spec, field) in
-            [(json!({ "kubeConfig": { "configMapRef": { "name": "k" } } }), "spec.kubeConfig.configMapRef")]
         {
+            let (spec, field) =
+                (json!({ "kubeConfig": { "configMapRef": { "name": "k" } } }), "spec.kubeConfig.configMapRef");
             let obstacle = check(&object(spec)).unwrap_err();
             assert_eq!((obstacle.reason, obstacle.class), (reasons::UNSUPPORTED_FIELD, Class::Terminal));
             assert!(obstacle.message.starts_with(field), "{}", obstacle.message);

@@ -77,7 +77,7 @@ fn standing<K: ChartObject>(chart: Option<&K>) -> Option<Standing> {
     ))
 }
 
-/// Starts the releases that are applied as a ServiceAccount which was made just now.
+/// Starts the releases that are applied as a `ServiceAccount` which was made just now.
 pub fn on_account(releases: &Watched<HelmRelease>, account: &ServiceAccount, default: Option<&str>) {
     for release in releases.all() {
         if service_account(&release, default).as_ref() == Some(account) {

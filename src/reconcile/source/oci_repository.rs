@@ -167,7 +167,7 @@ impl OciRepositories {
             .map_err(|error| no_transport(chain(&error)))
     }
 
-    /// Collects the logins of the Secret and of the ServiceAccount's pull secrets; none when there is no such Secret.
+    /// Collects the logins of the Secret and of the `ServiceAccount`'s pull secrets; none when there is no such Secret.
     async fn logins(&self, namespace: &str, spec: &OCIRepositorySpec) -> Result<Option<DockerConfig>, String> {
         let mut names: Vec<String> = spec.secret_ref.iter().map(|reference| reference.name.clone()).collect();
         if let Some(account) = spec.service_account_name.as_deref().filter(|account| !account.is_empty()) {

@@ -34,7 +34,7 @@ impl Secrets {
         Self { client, seen, kept: Mutex::default() }
     }
 
-    /// Names the Secrets with which a ServiceAccount pulls images.
+    /// Names the Secrets with which a `ServiceAccount` pulls images.
     pub async fn pull_secrets(&self, namespace: &str, account: &str) -> Result<Vec<String>, SecretError> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
         match api.get_opt(account).await {

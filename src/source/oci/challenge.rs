@@ -85,12 +85,11 @@ impl Challenge {
 fn parameter(text: &str, wanted: &str) -> Option<String> {
     let mut rest = text;
     while let Some((name, after)) = rest.split_once('=') {
-        let (value, next) = match after.strip_prefix('"') {
-            Some(quoted) => unquote(quoted),
-            None => {
-                let (value, next) = after.split_once(',').unwrap_or((after, ""));
-                (value.trim().to_owned(), next)
-            }
+        let (value, next) = if let Some(quoted) = after.strip_prefix('"') {
+            unquote(quoted)
+        } else {
+            let (value, next) = after.split_once(',').unwrap_or((after, ""));
+            (value.trim().to_owned(), next)
         };
         if name.trim_matches([' ', ',']).eq_ignore_ascii_case(wanted) {
             return Some(value);

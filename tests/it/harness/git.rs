@@ -286,7 +286,7 @@ fn fetch_result(body: Body) -> Response<Body> {
 
 /// A pack without an end, a mebibyte at a time.
 fn endless() -> Response<Body> {
-    let chunk = Bytes::from(on_side_band(&[0; LINE - 5]).repeat(16));
+    let chunk = Bytes::from(on_side_band(&vec![0; LINE - 5]).repeat(16));
     let opening = Bytes::from_static(b"0008NAK\n");
     let stream = stream::unfold((true, chunk), move |(is_first, chunk)| {
         let opening = opening.clone();

@@ -145,21 +145,18 @@ fn correction(differences: &[String], expect: &mut Fields) -> Result<(), String>
     let mut items: Vec<(bool, ObjectId)> = Vec::new();
     let mut applied = Vec::new();
     for text in differences {
-        match finding(text) {
-            Ok(finding) => {
-                let difference = match finding {
-                    Finding::Removed => Difference::Missing,
-                    Finding::Changed(_) => Difference::Changed(Vec::new()),
-                    Finding::Excluded => Difference::Excluded,
-                    Finding::Unchanged => Difference::Equal,
-                };
-                applied.extend(drift::change(&difference).map(|change| change.to_string()));
-            }
-            Err(_) => {
-                let kind = text.split(' ').next().unwrap_or_default().to_owned();
-                let (group, namespace, name) = (String::new(), "n".to_owned(), "a".to_owned());
-                items.push((true, ObjectId { group, kind, namespace, name }));
-            }
+        if let Ok(finding) = finding(text) {
+            let difference = match finding {
+                Finding::Removed => Difference::Missing,
+                Finding::Changed(_) => Difference::Changed(Vec::new()),
+                Finding::Excluded => Difference::Excluded,
+                Finding::Unchanged => Difference::Equal,
+            };
+            applied.extend(drift::change(&difference).map(|change| change.to_string()));
+        } else {
+            let kind = text.split(' ').next().unwrap_or_default().to_owned();
+            let (group, namespace, name) = (String::new(), "n".to_owned(), "a".to_owned());
+            items.push((true, ObjectId { group, kind, namespace, name }));
         }
     }
     plan::in_order(&mut items, |(is_missing, id)| (*is_missing, id));

@@ -104,9 +104,9 @@ pub fn post_render(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         }
         Some(wanted) => has("annotations", &wanted)?,
     }
-    let images =
+    let mut images =
         rendered.iter().filter_map(|tree| tree.pointer("/spec/containers/0/image")?.as_str().map(str::to_owned));
-    expect.holds("image", &images.last().unwrap_or_default())
+    expect.holds("image", &images.next_back().unwrap_or_default())
 }
 
 /// How an action waits for what it applied.

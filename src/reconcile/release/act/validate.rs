@@ -23,12 +23,11 @@ impl Work<'_> {
         let mut refused = Vec::new();
         for resource in resources {
             let Some(suspicion) = schemas.suspicion(client, &resource.tree).await else { continue };
-            match writing.probe(resource).await {
-                Some(refusal) => refused.push(refusal),
-                None => {
-                    tracing::debug!(object = %resource.target.id, suspicion, "the API server takes it all the same");
-                    schemas.forget(object::api_version(&resource.tree).unwrap_or_default());
-                }
+            if let Some(refusal) = writing.probe(resource).await {
+                refused.push(refusal);
+            } else {
+                tracing::debug!(object = %resource.target.id, suspicion, "the API server takes it all the same");
+                schemas.forget(object::api_version(&resource.tree).unwrap_or_default());
             }
         }
         writing.not_applied(refused).map_err(Error::Invalid)

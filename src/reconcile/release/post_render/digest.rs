@@ -34,6 +34,7 @@ struct Patch<'a> {
 /// A text that is left out where it is empty.
 type Text<'a> = Option<&'a str>;
 
+#[allow(clippy::struct_field_names, reason = "they are the fields of the JSON whose digest is taken")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Selector<'a> {

@@ -76,8 +76,11 @@ impl Chain {
         for (labels, annotations) in common.into_iter().chain([(&self.origin, &none)]) {
             let mut resources = resources::resources(documents).map_err(Error::Resources)?;
             for Resource { tree, .. } in &mut resources {
-                labels.iter().for_each(|(key, value)| object::set_metadata_entry(tree, "labels", key, value));
-                annotations.iter().for_each(|(key, value)| object::set_metadata_entry(tree, "annotations", key, value));
+                for (field, entries) in [("labels", labels), ("annotations", annotations)] {
+                    for (key, value) in entries {
+                        object::set_metadata_entry(tree, field, key, value);
+                    }
+                }
             }
             documents = resources.into_iter().map(|resource| resource.tree).collect();
         }

@@ -88,7 +88,7 @@ impl Played {
         if expect.get_if::<String>("conditions").as_deref() == Some("none written") {
             same("conditions", &is, &Vec::new())?;
         }
-        conditions::hold(expect, &self.inject(is))?;
+        conditions::hold(expect, &Self::inject(is))?;
         self.hold_history(status, expect)?;
         self.hold_counts(status, expect)?;
         if expect.get_if::<String>("status").is_some_and(|text| text == "untouched") {
@@ -155,7 +155,7 @@ impl Played {
     }
 
     /// Our storage's errors say more before what it refuses than the row's do.
-    fn inject(&self, mut conditions: Vec<Condition>) -> Vec<Condition> {
+    fn inject(mut conditions: Vec<Condition>) -> Vec<Condition> {
         for condition in &mut conditions {
             for verb in ["create", "update", "delete"] {
                 let error = format!("storage {verb} error");
@@ -404,7 +404,9 @@ impl Played {
         let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
         let mut is: Vec<_> = entries.iter().map(|entry| (text(entry, "id"), Some(text(entry, "v")))).collect();
         if are_sides {
-            is.iter_mut().for_each(|(_, version)| *version = None);
+            for (_, version) in &mut is {
+                *version = None;
+            }
         }
         is.sort();
         same("inventory", &is, &expected)

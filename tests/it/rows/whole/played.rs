@@ -245,7 +245,7 @@ async fn prepare_object(stage: &Stage, setup: &Setup) -> DynamicObject {
     for at in 2..=setup.generation {
         let is_last = at == setup.generation;
         let interval =
-            if is_last { setup.whole_spec(&setup.spec)["interval"].clone() } else { json!(format!("9{at}h")) };
+            if is_last { Setup::whole_spec(&setup.spec)["interval"].clone() } else { json!(format!("9{at}h")) };
         stage.patch(HELM_RELEASE, key, &json!({ "spec": { "interval": interval } })).await;
     }
     let mut status = Value::Object(setup.status.clone());

@@ -313,7 +313,7 @@ impl Setup {
             super::fields_done("dependency", &dependency)?;
             self.objects.push(json!({
                 "kind": "HelmRelease", "metadata": { "name": "dependency", "namespace": self.namespace },
-                "spec": self.whole_spec(&json!({ "suspend": true, "chartRef": chart_ref() })), "status": status,
+                "spec": Self::whole_spec(&json!({ "suspend": true, "chartRef": chart_ref() })), "status": status,
             }));
         }
         match input.get::<String>("artifact")?.as_deref() {
@@ -585,7 +585,7 @@ impl Setup {
     }
 
     /// The spec of the row's object.
-    pub fn whole_spec(&self, over: &Value) -> Value {
+    pub fn whole_spec(over: &Value) -> Value {
         let mut spec = json!({ "interval": "5m", "timeout": "1m" });
         merge(&mut spec, over);
         spec
@@ -593,7 +593,7 @@ impl Setup {
 
     /// The row's object.
     pub fn object(&self) -> Value {
-        let mut spec = self.whole_spec(&self.spec);
+        let mut spec = Self::whole_spec(&self.spec);
         match self.source {
             Source::Reference | Source::Given { .. } => spec["chartRef"] = chart_ref(),
             Source::Template => {

@@ -35,7 +35,7 @@ pub const GO: &str = "row";
 /// The object of a row.
 pub const OBJECT: &str = "mock";
 /// How long a row may take. What a row does takes seconds; the machine may be busy.
-pub const WITHIN: Duration = Duration::from_secs(120);
+pub const WITHIN: Duration = Duration::from_mins(2);
 
 pub struct Stage {
     pub cluster: Cluster,
