@@ -311,7 +311,10 @@ impl OwnedObjects {
         for id in drifted.keys() {
             if let Some(Tracked { seen, expected: Some(expected) }) = state.objects.get_mut(id) {
                 expected.mark = seen.as_ref().map(|seen| seen.mark);
-                expected.writes = seen.as_ref().map(|seen| seen.writes);
+                // Only of what is attended closely is every write of interest.
+                if expected.writes.is_some() {
+                    expected.writes = seen.as_ref().map(|seen| seen.writes);
+                }
             }
         }
         drifted

@@ -64,10 +64,16 @@ fn broken_releases() -> Vec<(&'static str, String, &'static str)> {
             "not-there",
         ),
         (
+            "no-account",
+            release("no-account", "./charts/note", "text: a")
+                .replace("  values:", "  serviceAccountName: someone\n  values:"),
+            "ServiceAccount \"someone\" not found",
+        ),
+        (
             "unsupported",
             release("unsupported", "./charts/note", "text: a")
-                .replace("  values:", "  serviceAccountName: someone\n  values:"),
-            "serviceAccountName",
+                .replace("  values:", "  kubeConfig: {configMapRef: {name: elsewhere}}\n  values:"),
+            "spec.kubeConfig.configMapRef",
         ),
         ("refused-object", release("refused-object", "./charts/refused", "text: a"), "because we say so"),
         (

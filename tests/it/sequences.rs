@@ -282,7 +282,6 @@ fn history_of(site: &Site, release: &Release) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes minutes: --ignored runs it"]
 async fn random_sequences_end_in_the_state_of_a_fresh_install() {
     let number = |name: &str| environment(name).map(|text| text.parse::<u64>().expect("a number"));
     let count = number("BOWLINE_SEQUENCES").unwrap_or(SEQUENCES);
