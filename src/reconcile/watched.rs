@@ -90,6 +90,11 @@ fn version<K: Resource>(object: &K) -> u64 {
     object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 
+/// Tells whether an object that is being deleted is held by nobody.
+fn is_ended<K: Resource>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty()
+}
+
 impl<K: Watchable> Default for Watched<K> {
     fn default() -> Self {
         Self::new()
@@ -136,6 +141,8 @@ where
         let stored = self.store.get(key)?;
         let mut written = lock(&self.written);
         match written.get(key) {
+            // We took the last finalizer away, so that it is gone, though the watch has not told yet.
+            Some(ours) if is_ended(ours.as_ref()) && ours.uid() == stored.uid() => None,
             Some(ours) if version(ours.as_ref()) > version(stored.as_ref()) => Some(ours.clone()),
             Some(_) => {
                 written.remove(key);

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How long an action runs before the status says that it does: what a shorter one did is said at once by its result.
-const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
 /// How an action ended that can be reported.
 enum Concluded {

@@ -20,7 +20,8 @@ from phases import Bench, Push
 from servers import TOP
 
 ADDRESSES = "--metrics-addr 127.0.0.1:0 --health-addr 127.0.0.1:0 --storage-addr 127.0.0.1:0"
-BOWLINE = f"{{program}} run --kubeconfig {{{{kubeconfig}}}} {ADDRESSES} --log-level error"
+# Artifacts outlive a restart, as on the volume of a cluster.
+BOWLINE = f"{{program}} run --kubeconfig {{{{kubeconfig}}}} --storage-path {{{{folder}}}}/artifacts {ADDRESSES} --log-level error"
 PHASES = "change,idle,restart,drift,delete"
 SPREAD_DEFINITIONS = 100
 ENVIRONMENTS = 20
@@ -28,7 +29,7 @@ ENVIRONMENTS = 20
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--controller", help="its command line; {kubeconfig} is replaced, ' ;; ' separates processes")
+    parser.add_argument("--controller", help="its command line; {kubeconfig} and {folder} are replaced, ' ;; ' separates processes")
     parser.add_argument("--program", type=Path, default=TOP / "target/release/bowline", help="the bowline to measure")
     parser.add_argument("--sizes", default="100,500,1000", help="numbers of releases, with commas")
     parser.add_argument("--phases", default=PHASES, help="what comes after the install, with commas (default: %(default)s)")

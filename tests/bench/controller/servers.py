@@ -46,13 +46,13 @@ class ControlPlane:
 
 
 class Controller:
-    """The controller under test: a command line, of which `{kubeconfig}` is replaced.
+    """The controller under test: a command line, of which `{kubeconfig}` and `{folder}`, one that goes with the run, are replaced.
 
     Several processes (Flux has two) are separated by ` ;; `.
     """
 
     def __init__(self, command: str, kubeconfig: Path, log: Path) -> None:
-        self.commands = [shlex.split(part.format(kubeconfig=kubeconfig)) for part in command.split(" ;; ")]
+        self.commands = [shlex.split(part.format(kubeconfig=kubeconfig, folder=log.parent)) for part in command.split(" ;; ")]
         self.kubeconfig = kubeconfig
         self.log = log
         self.processes: list[subprocess.Popen] = []
