@@ -43,6 +43,17 @@ pub enum Written {
     Unchanged,
 }
 
+impl Written {
+    /// The reason of the event that tells of it.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Created => Some(reasons::HELM_CHART_CREATED),
+            Self::Configured => Some(reasons::HELM_CHART_CONFIGURED),
+            Self::Unchanged => None,
+        }
+    }
+}
+
 /// Returns namespace and name of the HelmChart that a HelmRelease with `spec.chart` has.
 pub fn reference(object: &HelmRelease) -> Option<(String, String)> {
     let chart = object.spec.chart.as_ref()?;

@@ -310,12 +310,8 @@ impl Releases {
             chart_object::check_namespace(&object, &chart)?;
         }
         let written = chart_object::write(&self.daemon, &self.charts_watched, &chart).await.map_err(failed)?;
-        let (reason, verb) = match written {
-            chart_object::Written::Created => (reasons::HELM_CHART_CREATED, "Created"),
-            chart_object::Written::Configured => (reasons::HELM_CHART_CONFIGURED, "Configured"),
-            chart_object::Written::Unchanged => ("", ""),
-        };
-        if !reason.is_empty() {
+        if let Some(reason) = written.reason() {
+            let verb = reason.trim_start_matches("HelmChart");
             let source = &chart.spec.source_ref;
             let namespace = chart.metadata.namespace.as_deref().unwrap_or_default();
             let message = format!(

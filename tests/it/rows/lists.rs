@@ -80,15 +80,6 @@ pub fn ours(row: &Row) -> Option<(Map<String, Value>, &'static str)> {
             json!({ "error": "found existing release in storage" }),
             "a release without a snapshot is upgraded, whatever its config",
         ),
-        "chart-template/created when missing" => (
-            json!({ "creates": "<hr-namespace>-<hr-name> in sourceRef namespace",
-                    "status": { "helmChart": "<ns>/<name>" } }),
-            "the log tells of a written HelmChart; an event would be one more write for each release",
-        ),
-        "chart-template/updated when the spec differs" => (
-            json!({ "updates": true }),
-            "the log tells of a written HelmChart; an event would be one more write for each release",
-        ),
         "controller/artifact download 404" => (
             json!({ "conditions": [{ "type": "Ready", "status": "False", "reason": "ArtifactFailed",
                                      "message_contains": "Source not ready: artifact not found" }],

@@ -187,6 +187,9 @@ pub fn chart_template(_: &str, input: &mut Fields, expect: &mut Fields) -> Resul
     }
     expect.holds("created", &format!("in namespace {namespace}"))?;
     expect.holds("updates", &(planned == Written::Configured))?;
+    if let Some(event) = expect.get::<Value>("event")? {
+        same("event", &event, &json!({ "type": "Normal", "reason": planned.reason() }))?;
+    }
     if let Some(version) = expect.get::<String>("resourceVersion")? {
         same("resourceVersion", &version, &"unchanged".to_owned())?;
         same("planned", &planned, &Written::Unchanged)?;
