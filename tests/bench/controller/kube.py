@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import re
@@ -63,18 +64,21 @@ class Kube:
         return json.loads(text)
 
     def send(self, method: str, path: str, body: Any, content_type: str) -> tuple[int, bytes]:
-        connection = getattr(self.local, "connection", None)
-        if connection is None:
-            connection = self.local.connection = self.connect(60)
         data = None if body is None else json.dumps(body).encode()
-        try:
-            connection.request(method, path, data, {**self.headers, "Content-Type": content_type})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except (http.client.HTTPException, OSError):
+        headers = {**self.headers, "Content-Type": content_type}
+        connection = getattr(self.local, "connection", None)
+        if connection is not None:
+            # The server may have closed a connection that was at rest.
+            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+                return self.exchange(connection, method, path, data, headers)
             connection.close()
-            self.local.connection = None
-            raise
+        self.local.connection = self.connect(60)
+        return self.exchange(self.local.connection, method, path, data, headers)
+
+    def exchange(self, connection: http.client.HTTPSConnection, *request: Any) -> tuple[int, bytes]:
+        connection.request(*request)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
     def each(self, calls: list[tuple]) -> list[Any]:
         """Sends requests, a few at a time, and returns the answers in their order."""

@@ -60,8 +60,8 @@ impl Played {
             check(self.state().is_none_or(|is| is.starts_with(state)), || format!("state: is {:?}", self.state()))?;
         }
         let mut held = self.hold_status(group, last, &mut left);
-        if of_action.is_none() && matches!(self.next(), "Now" | "Retry") {
-            // The run that followed at once may have said something else since.
+        if of_action.is_none() {
+            // A run that followed at once may have said something else since.
             for object in self.versions.iter().rev() {
                 if held.is_ok() {
                     break;
@@ -263,8 +263,11 @@ impl Played {
         of_conditions.chain(self.lines.iter().filter_map(|line| line["detail"].as_str()))
     }
 
+    /// Tells whether the object was stalled; a run that followed may have found it in sync since.
     fn is_stalled(&self, reason: &str) -> bool {
-        api::get(&conditions_of(self.status()), api::STALLED).is_some_and(|c| c.reason == reason)
+        let later = self.versions.iter().map(|object| field(object, "/status"));
+        let holds = |status| api::get(&conditions_of(status), api::STALLED).is_some_and(|c| c.reason == reason);
+        holds(self.status()) || later.into_iter().any(holds)
     }
 
     fn hold_error(&self, group: &str, text: &str) -> Result<(), String> {
