@@ -88,10 +88,10 @@ class Kube:
         """Makes or changes an object by server-side apply."""
         return self.request("PATCH", f"{path}?fieldManager=bench&force=true", body, "application/apply-patch+yaml")
 
-    def watch(self, path: str, resource_version: str, query: str = "") -> Iterator[dict]:
+    def watch(self, path: str, resource_version: str) -> Iterator[dict]:
         """Yields the events of a collection from a resource version on, until the server ends the watch."""
         connection = self.connect(None)
-        connection.request("GET", f"{path}?watch=1&resourceVersion={resource_version}{query}", headers=self.headers)
+        connection.request("GET", f"{path}?watch=1&resourceVersion={resource_version}", headers=self.headers)
         answer = connection.getresponse()
         if answer.status >= 400:
             raise ApiError(answer.status, answer.read().decode(errors="replace"))

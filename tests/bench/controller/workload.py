@@ -69,8 +69,8 @@ def prepare(kube: Kube, charts_url: str) -> None:
 class Watched:
     """The newest state of each object of a collection, by name, and when it came."""
 
-    def __init__(self, kube: Kube, path: str, query: str = "") -> None:
-        self.kube, self.path, self.query = kube, path, query
+    def __init__(self, kube: Kube, path: str) -> None:
+        self.kube, self.path = kube, path
         self.objects: dict[str, dict] = {}
         self.lock = threading.Lock()
         self.ended = False
@@ -78,7 +78,7 @@ class Watched:
         threading.Thread(target=self.follow, daemon=True).start()
 
     def list(self) -> None:
-        listed = self.kube.request("GET", f"{self.path}?resourceVersion=0{self.query}")
+        listed = self.kube.request("GET", f"{self.path}?resourceVersion=0")
         self.version = listed["metadata"]["resourceVersion"]
         with self.lock:
             self.objects = {item["metadata"]["name"]: item for item in listed["items"]}
@@ -86,7 +86,7 @@ class Watched:
     def follow(self) -> None:
         while not self.ended:
             try:
-                for event in self.kube.watch(self.path, self.version, self.query):
+                for event in self.kube.watch(self.path, self.version):
                     self.take(event)
             except (ApiError, OSError, http.client.HTTPException):
                 self.again()
