@@ -6,6 +6,7 @@ mod images;
 mod json_patch;
 mod merge;
 mod patch;
+mod references;
 mod resources;
 mod schema;
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::schema::Schema;
+use super::{references, schema::Schema};
 use crate::cluster::object;
 
 /// Marks an object that kustomize never hands over.
@@ -27,10 +27,8 @@ pub enum Error {
     TooManyLists,
     #[error("may not add resource with an already registered id: {0}")]
     Double(Id),
-    #[error(
-        "a patch renames {0}, to which other objects may refer: changing their references is not supported by this version"
-    )]
-    Renamed(Id),
+    #[error("found multiple possible referrals: {0}")]
+    Ambiguous(String),
 }
 
 /// Which object it is.
@@ -57,10 +55,14 @@ impl Id {
         }
     }
 
+    /// Tells whether it is of a kind that has no namespaces.
+    pub fn is_without_namespace(&self) -> bool {
+        Schema::get().is_without_namespace(&object::join_api_version(&self.group, &self.version), &self.kind)
+    }
+
     /// Returns the namespace that identities are compared by.
     pub fn effective_namespace(&self) -> &str {
-        let api_version = object::join_api_version(&self.group, &self.version);
-        if Schema::get().is_without_namespace(&api_version, &self.kind) {
+        if self.is_without_namespace() {
             "_non_namespaceable_"
         } else if self.namespace.is_empty() {
             "default"
@@ -180,24 +182,9 @@ pub fn unique(resources: Vec<Resource>) -> Result<Vec<Resource>, Error> {
 
 /// Leaves out what is for kustomize alone.
 pub fn finished(mut resources: Vec<Resource>) -> Result<Vec<Value>, Error> {
-    for renamed in &resources {
-        let (before, now) = (renamed.first_id(), renamed.id());
-        let is_named = |other: &Resource| other.id() != now && mentions(&other.tree, &before.name);
-        if before.name != now.name && resources.iter().any(is_named) {
-            return Err(Error::Renamed(before));
-        }
-    }
+    references::update(&mut resources)?;
+    let mut resources = unique(resources)?;
     let is_local = |tree: &Value| object::annotation(tree, LOCAL_CONFIG).is_some_and(|value| value != "false");
     resources.retain(|resource| !is_local(&resource.tree));
     Ok(resources.into_iter().map(|resource| resource.tree).collect())
-}
-
-/// Tells whether an object has a text anywhere but in its metadata.
-fn mentions(tree: &Value, text: &str) -> bool {
-    match tree {
-        Value::String(found) => found == text,
-        Value::Array(items) => items.iter().any(|item| mentions(item, text)),
-        Value::Object(map) => map.iter().any(|(key, value)| key != "metadata" && mentions(value, text)),
-        _ => false,
-    }
 }
