@@ -55,10 +55,18 @@ pub struct Args {
     #[arg(long, env = "BOWLINE_NO_CROSS_NAMESPACE_REFS", action = ArgAction::Set, num_args = 0..=1,
         require_equals = true, default_value_t = false, default_missing_value = "true")]
     no_cross_namespace_refs: bool,
-    /// `ServiceAccount` that is impersonated for a release whose spec.serviceAccountName names none, in the release's own
-    /// namespace.
+    /// `ServiceAccount` that is impersonated for a release or Kustomization whose spec.serviceAccountName names none, in its
+    /// own namespace.
     #[arg(long, env = "BOWLINE_DEFAULT_SERVICE_ACCOUNT")]
     default_service_account: Option<String>,
+    /// `ServiceAccount` whose tokens are shown to the cluster that a ConfigMap of `spec.kubeConfig.configMapRef` describes
+    /// and that names none, in the object's namespace
+    #[arg(long, env = "BOWLINE_DEFAULT_KUBECONFIG_SERVICE_ACCOUNT")]
+    default_kubeconfig_service_account: Option<String>,
+    /// Field managers that may not change managed objects, such as "kubectl-edit": what they set goes when drift is
+    /// looked for. Several are separated by commas, or the flag is given again
+    #[arg(long = "override-manager", env = "BOWLINE_OVERRIDE_MANAGER", value_delimiter = ',')]
+    override_managers: Vec<String>,
     /// Allow that a kubeconfig of a Secret leaves out the check of its server's certificate.
     #[arg(long, env = "BOWLINE_INSECURE_KUBECONFIG_TLS", action = ArgAction::Set, num_args = 0..=1,
         require_equals = true, default_value_t = false, default_missing_value = "true")]
@@ -199,6 +207,8 @@ fn config(args: Args) -> Result<Config, UsageError> {
         no_cross_namespace_refs: args.no_cross_namespace_refs,
         insecure_kubeconfig_tls: args.insecure_kubeconfig_tls,
         default_service_account: args.default_service_account.filter(|name| !name.is_empty()),
+        default_kubeconfig_service_account: args.default_kubeconfig_service_account.filter(|name| !name.is_empty()),
+        override_managers: args.override_managers.into_iter().filter(|name| !name.is_empty()).collect(),
         storage_path: args.storage_path,
         storage_addr: args.storage_addr,
         storage_adv_addr: args.storage_adv_addr,

@@ -23,7 +23,9 @@ use tower::Service;
 use super::{
     discovery::Discovery,
     kubeconfig::{self, Allowed, Problem},
+    parameters::{self, Parameters},
     remote,
+    tokens::{self, AccountTokens},
 };
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
@@ -94,6 +96,15 @@ impl ServiceAccount {
     }
 }
 
+impl ServiceAccount {
+    /// Returns the account that an object's work is done as: the one that it names, else the flag's, of its namespace; none
+    /// where it is the daemon itself.
+    pub fn of(namespace: &str, given: Option<&str>, default: Option<&str>) -> Option<Self> {
+        let name = given.filter(|name| !name.is_empty()).or(default)?;
+        Some(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+}
+
 impl Connection {
     /// Makes the connection to the daemon's own cluster that a client is, with nobody impersonated.
     pub fn new(client: Client) -> Arc<Self> {
@@ -158,6 +169,15 @@ impl Service<Request<Body>> for Impersonation {
     }
 }
 
+/// Why there is no connection by an account's tokens.
+#[derive(Debug, Error)]
+pub enum AccountError {
+    #[error(transparent)]
+    Parameters(parameters::Problem),
+    #[error(transparent)]
+    Token(tokens::Error),
+}
+
 /// Which connection: the digest of a kubeconfig, and an impersonated user.
 type Key = (Option<Arc<str>>, Option<String>);
 
@@ -188,7 +208,25 @@ impl Connections {
         if let Some(known) = self.known(&key) {
             return Ok(known);
         }
-        let client = remote::client(kubeconfig::read(kubeconfig, self.allowed).await?)?;
+        let client = remote::client(kubeconfig::read(kubeconfig, self.allowed).await?, None)?;
+        Ok(self.keep(key, || Connection::to_remote(client, digest, self.concurrent)))
+    }
+
+    /// Returns the connection to the cluster that parameters name, by the tokens of their account, of which there is one
+    /// then. Nothing is sent to that cluster yet.
+    pub async fn remote_by_account(&self, parameters: &Parameters) -> Result<Arc<Connection>, AccountError> {
+        let digest: Arc<str> = parameters.digest().into();
+        let key = (Some(digest.clone()), None);
+        if let Some(known) = self.known(&key) {
+            return Ok(known);
+        }
+        let config = parameters.config().await.map_err(AccountError::Parameters)?;
+        let tokens =
+            AccountTokens::new(self.own.client.clone(), parameters.account.clone(), parameters.audiences.clone());
+        let tokens = Arc::new(tokens.map_err(AccountError::Token)?);
+        tokens.header().await.map_err(AccountError::Token)?;
+        let client = remote::client(config, Some(tokens))
+            .map_err(|_| AccountError::Parameters(parameters::Problem::Authority))?;
         Ok(self.keep(key, || Connection::to_remote(client, digest, self.concurrent)))
     }
 

@@ -74,6 +74,24 @@ pub fn compare(live: &Value, dry_run: &Value, ignored: &[&str]) -> Difference {
     if operations.is_empty() { Difference::Equal } else { Difference::Changed(operations) }
 }
 
+/// Gives the lists back to a release that fields are in which the API server found wrong, as `spec.ports[1].name`, where
+/// the object has others than the release. Lists with fields that are left alone stay.
+pub fn lists(live: &Value, desired: &Value, fields: &[&str], ignored: &[&str]) -> Vec<Operation> {
+    let mut operations: Vec<Operation> = Vec::new();
+    for (list, _) in fields.iter().filter_map(|field| field.split_once('[')) {
+        let path = format!("/{}", list.replace('.', "/"));
+        let (Some(old @ Value::Array(_)), Some(new @ Value::Array(_))) = (live.pointer(&path), desired.pointer(&path))
+        else {
+            continue;
+        };
+        let is_left_alone = ignored.iter().any(|pointer| pointer.starts_with(&path) || path.starts_with(pointer));
+        if old != new && !is_left_alone && operations.iter().all(|one| one.path != path) {
+            operations.push(Operation { op: Op::Replace, path, old: Some(old.clone()), value: Some(new.clone()) });
+        }
+    }
+    operations
+}
+
 /// How many operations a change has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -169,6 +187,24 @@ mod tests {
         match difference {
             Difference::Changed(operations) => operations.into_iter().map(|one| (one.op.as_str(), one.path)).collect(),
             _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn lists_that_cannot_be_merged_are_given_back_but_for_those_with_fields_that_are_left_alone() {
+        let live = json!({ "spec": { "ports": [{ "name": "http", "port": 1 }], "args": ["a"] } });
+        let desired = json!({ "spec": { "ports": [{ "name": "http", "port": 80 }], "args": ["a"] } });
+        let fields = ["spec.ports[1].name", "spec.ports[0].nodePort", "spec.args[0]", "spec.type", "spec.none[0]"];
+        let operations = lists(&live, &desired, &fields, &["/spec/replicas"]);
+        let expected = Operation {
+            op: Op::Replace,
+            path: "/spec/ports".to_owned(),
+            old: Some(live["spec"]["ports"].clone()),
+            value: Some(desired["spec"]["ports"].clone()),
+        };
+        assert_eq!(operations, [expected]);
+        for ignored in ["/spec", "/spec/ports", "/spec/ports/0/port"] {
+            assert_eq!(lists(&live, &desired, &fields, &[ignored]), [], "{ignored}");
         }
     }
 

@@ -123,6 +123,11 @@ pub async fn read(text: &[u8], allowed: Allowed) -> Result<Config, Problem> {
         }
         None => AuthInfo::default(),
     };
+    config(cluster, user).await
+}
+
+/// Makes the configuration of a client. Errors about certificates do not quote them.
+pub(super) async fn config(cluster: Cluster, user: AuthInfo) -> Result<Config, Problem> {
     let context = Context { cluster: "c".to_owned(), user: Some("u".to_owned()), ..Context::default() };
     let kubeconfig = Kubeconfig {
         clusters: vec![NamedCluster { name: "c".to_owned(), cluster: Some(cluster), ..NamedCluster::default() }],
@@ -131,7 +136,7 @@ pub async fn read(text: &[u8], allowed: Allowed) -> Result<Config, Problem> {
         current_context: Some("x".to_owned()),
         ..Kubeconfig::default()
     };
-    // Everything in it was checked above but for the certificates, whose errors may quote them.
+    // Whoever calls has checked all but the certificates, whose errors may quote them.
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
     let config = config.map_err(|_| Problem::Credentials)?;
     check_server(&config.cluster_url)?;

@@ -1,11 +1,13 @@
-//! The client for a cluster that a kubeconfig of a Secret names: a server that may be anything, so that what it sends is
-//! bounded in time and size, and that is not let near addresses at which no API server is.
+//! The client for a cluster that a kubeconfig of a Secret, or a ConfigMap's parameters, name: a server that may be
+//! anything, so that what it sends is bounded in time and size, and that is not let near addresses at which no API server
+//! is.
 
 use std::{
     future::Future,
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -26,7 +28,10 @@ use kube::{
 };
 use tower::{BoxError, Service, ServiceBuilder};
 
-use super::kubeconfig::{Problem, is_forbidden_address};
+use super::{
+    kubeconfig::{Problem, is_forbidden_address},
+    tokens::AccountTokens,
+};
 
 /// How long making a TCP connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -35,15 +40,15 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest answer. A watch that has sent as much is begun again.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Makes a client. Nothing is sent yet.
-pub fn client(mut config: Config) -> Result<Client, Problem> {
+/// Makes a client, which shows an account's tokens where there are any. Nothing is sent yet.
+pub fn client(mut config: Config, tokens: Option<Arc<AccountTokens>>) -> Result<Client, Problem> {
     let agent = concat!("bowline/", env!("CARGO_PKG_VERSION"));
     config.headers.push((header::USER_AGENT, HeaderValue::from_static(agent)));
     // An error in here is about certificates and keys, and may quote them.
-    build(&config).map_err(|_| Problem::Credentials)
+    build(&config, tokens).map_err(|_| Problem::Credentials)
 }
 
-fn build(config: &Config) -> Result<Client, kube::Error> {
+fn build(config: &Config, tokens: Option<Arc<AccountTokens>>) -> Result<Client, kube::Error> {
     let mut connector = HttpConnector::new_with_resolver(Resolver);
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
@@ -54,8 +59,44 @@ fn build(config: &Config) -> Result<Client, kube::Error> {
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(sender);
+        .service(Bearer { service: sender, tokens });
     Ok(Client::new(Bounded { service, timeout: ANSWER_TIMEOUT }, "default"))
+}
+
+/// Shows the token of an account with each request, a new one in time.
+#[derive(Clone)]
+struct Bearer<S> {
+    service: S,
+    tokens: Option<Arc<AccountTokens>>,
+}
+
+impl<S> Service<Request<Body>> for Bearer<S>
+where
+    S: Service<Request<Body>> + Clone + Send + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.service.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let Some(tokens) = self.tokens.clone() else {
+            let answer = self.service.call(request);
+            return Box::pin(async move { answer.await.map_err(Into::into) });
+        };
+        // What was found ready is what is called.
+        let next = self.service.clone();
+        let mut service = std::mem::replace(&mut self.service, next);
+        Box::pin(async move {
+            request.headers_mut().insert(header::AUTHORIZATION, tokens.header().await?);
+            service.call(request).await.map_err(Into::into)
+        })
+    }
 }
 
 /// Resolves names, and leaves out the addresses that are never connected to.
@@ -165,7 +206,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8_lossy(&read[..count]).into_owned()
         });
-        let client = client(Config::new(format!("http://{address}/prefix").parse().unwrap())).unwrap();
+        let client = client(Config::new(format!("http://{address}/prefix").parse().unwrap()), None).unwrap();
         let reply = send(&client, http::Method::GET, "/api/v1", &[], Vec::new()).await;
         let request = server.await.unwrap();
         assert!(request.starts_with("GET /prefix/api/v1 "), "{request}");

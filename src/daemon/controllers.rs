@@ -168,6 +168,9 @@ fn start(
     }
     let own = Connection::new(client.clone());
     let discovery = own.discovery.clone();
+    let allowed = Allowed { insecure_tls: config.insecure_kubeconfig_tls };
+    let connections = Arc::new(Connections::new(own, allowed, config.concurrent));
+    let accounts = Arc::new(accounts(&client, scope, kinds, config.default_service_account.clone()));
     let memory = Arc::new(Memory::default());
     let seen = memory.clone();
     let secrets = Arc::new(Secrets::new(
@@ -193,11 +196,15 @@ fn start(
         git_repositories: kinds.git_repositories.clone(),
         helm_repositories: kinds.helm_repositories.clone(),
     };
-    let (owned, drifts) = OwnedObjects::new(client.clone(), environment::ownership(&[]));
+    let ownership = environment::ownership(&config.override_managers);
+    let folded = ownership.folded.clone();
+    let (owned, drifts) = OwnedObjects::new(client.clone(), ownership);
     let source_changes = Arc::new(environment_triggers::SourceChanges::default());
     let environments = Environments {
-        client: client.clone(),
-        discovery: discovery.clone(),
+        connections: connections.clone(),
+        accounts: accounts.clone(),
+        default_service_account: config.default_service_account.clone(),
+        folded,
         watched: kinds.kustomizations.clone(),
         git_repositories: kinds.git_repositories.clone(),
         store: store.clone(),
@@ -207,13 +214,15 @@ fn start(
         no_cross_namespace_refs: config.no_cross_namespace_refs,
         memory: environment::memory::Memory::default(),
     };
-    let (owned_by_releases, release_drifts) = OwnedObjects::new(client.clone(), release_drift::ownership(&[]));
-    let release_drift = Arc::new(Drifts::new(owned_by_releases, &[]));
+    let (owned_by_releases, release_drifts) =
+        OwnedObjects::new(client.clone(), release_drift::ownership(&config.override_managers));
+    let release_drift = Arc::new(Drifts::new(owned_by_releases, &config.override_managers));
     let releases = Releases {
         daemon: client.clone(),
-        connections: Connections::new(own, Allowed { insecure_tls: config.insecure_kubeconfig_tls }, config.concurrent),
-        accounts: accounts(&client, scope, &kinds.helm_releases, config.default_service_account.clone()),
+        connections,
+        accounts,
         default_service_account: config.default_service_account.clone(),
+        default_kubeconfig_service_account: config.default_kubeconfig_service_account.clone(),
         watched: kinds.helm_releases.clone(),
         charts_watched: kinds.helm_charts.clone(),
         oci_repositories: kinds.oci_repositories.clone(),
@@ -224,7 +233,7 @@ fn start(
         no_cross_namespace_refs: config.no_cross_namespace_refs,
     };
     connect(kinds, &source_changes);
-    let (definitions, until) = (environments.discovery.clone(), end.clone());
+    let (definitions, until) = (discovery, end.clone());
     background.spawn(async move { definitions.follow_definitions(until).await });
     background.spawn(environment_triggers::on_drift(kinds.kustomizations.clone(), drifts));
     background.spawn(release_triggers::on_drift(kinds.helm_releases.clone(), release_drifts));
@@ -245,16 +254,12 @@ fn start(
     Ok(())
 }
 
-/// Which `ServiceAccounts` there are; one that is made starts the releases that are applied as it.
-fn accounts(
-    client: &Client,
-    scope: &Scope,
-    releases: &Arc<Watched<HelmRelease>>,
-    default: Option<String>,
-) -> ServiceAccounts {
-    let releases = releases.clone();
+/// Which `ServiceAccounts` there are; one that is made starts what is applied as it.
+fn accounts(client: &Client, scope: &Scope, kinds: &Kinds, default: Option<String>) -> ServiceAccounts {
+    let (releases, kustomizations) = (kinds.helm_releases.clone(), kinds.kustomizations.clone());
     ServiceAccounts::new(client.clone(), scope.namespace.clone(), move |account| {
         release_triggers::on_account(&releases, account, default.as_deref());
+        environment_triggers::on_account(&kustomizations, account, default.as_deref());
     })
 }
 

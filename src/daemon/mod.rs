@@ -30,6 +30,8 @@ pub struct Config {
     pub install_crds: bool,
     pub no_cross_namespace_refs: bool,
     pub default_service_account: Option<String>,
+    pub default_kubeconfig_service_account: Option<String>,
+    pub override_managers: Vec<String>,
     pub insecure_kubeconfig_tls: bool,
     pub storage_path: Option<PathBuf>,
     pub storage_addr: SocketAddr,

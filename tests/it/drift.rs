@@ -188,6 +188,76 @@ async fn what_someone_changes_is_put_right_at_once_and_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn drift_of_a_release_of_an_account_is_put_right_as_it() {
+    let site = shop(&[]).await;
+    let account = "deployer";
+    site.cluster.kubectl(&["create", "serviceaccount", account, "-n", APPS]);
+    let subject = format!("--serviceaccount={APPS}:{account}");
+    site.cluster.kubectl(&["create", "rolebinding", "deployer", "--clusterrole=admin", &subject, "-n", APPS]);
+    release(&site, "shop", "web", json!({ "serviceAccountName": account })).await;
+    drifted(&site, "web", "False", "No drift").await;
+    let mark = site.cluster.audit_log().now();
+    patch(&site, CONFIG_MAP, "web", "someone-else", json!({ "data": { "text": "edited" } })).await;
+    says(&site, CONFIG_MAP, "web", "/data/text", json!("one"), AT_ONCE).await;
+    delete(&site, SECRET, "web").await;
+    says(&site, SECRET, "web", "/data/password", json!("c3dvcmRmaXNo"), AT_ONCE).await;
+    told(&site, "web", "DriftCorrected", "ConfigMap/apps/web configured").await;
+    let user = format!("system:serviceaccount:{APPS}:{account}");
+    let requests = site.cluster.audit_log().requests_since(mark, "bowline");
+    let about = |resource: &str| ["configmaps", "secrets"].contains(&resource);
+    for request in requests.iter().filter(|request| about(&request.object_ref.resource) && request.verb != "watch") {
+        let as_whom = request.impersonated_user.as_ref().map(|user| user.username.as_str());
+        assert_eq!(as_whom, Some(user.as_str()), "{}", request.summary());
+    }
+
+    // What the account may not look at any more is told, and nobody else looks. What is installed is as ready as it was.
+    site.cluster.kubectl(&["delete", "rolebinding", "deployer", "-n", APPS]);
+    patch(&site, CONFIG_MAP, "web", "someone-else", json!({ "data": { "text": "again" } })).await;
+    let is_told = |object: &DynamicObject| {
+        condition(object, "FetchFailed").is_some_and(|one| one.status == "True" && one.message.contains(&user))
+    };
+    let told = HELM_RELEASE.until(&site.client, (APPS, "web"), SOON, "say that it may not look", is_told).await;
+    assert_eq!(condition(&told, "Ready").unwrap().status, "True");
+    says(&site, CONFIG_MAP, "web", "/data/text", json!("again"), AT_ONCE).await;
+}
+
+const SERVICE: Kind = Kind("", "v1", "Service");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_does_not_go_with_what_someone_put_into_it_is_given_back() {
+    let site = shop(&[]).await;
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: \"{{ .Release.Name }}\"}\nspec:\n  \
+                   ports: [{name: http, port: 80, protocol: TCP, targetPort: web}]\n  selector: {app: web}\n";
+    site.remote.write("charts/service/Chart.yaml", "apiVersion: v2\nname: service\nversion: 0.1.0\n");
+    site.remote.write("charts/service/templates/service.yaml", service);
+    site.push_and_ask("Add a chart with a service").await;
+    release(&site, "service", "web", json!({})).await;
+    // Another port of the same name: an apply would leave both, which the API server refuses.
+    let other =
+        json!({ "spec": { "ports": [{ "name": "http", "port": 81, "protocol": "TCP", "targetPort": "web" }] } });
+    patch(&site, SERVICE, "web", "someone-else", other).await;
+    let is_back = |object: &DynamicObject| {
+        let ports = field(object, "/spec/ports");
+        ports.as_array().is_some_and(|ports| ports.len() == 1) && ports[0]["port"] == 80
+    };
+    SERVICE.until(&site.client, (APPS, "web"), AT_ONCE, "have port 80 alone", is_back).await;
+    told(&site, "web", "DriftCorrected", "Service/apps/web configured").await;
+    drifted(&site, "web", "False", "No drift").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_overridden_manager_sets_is_taken_away() {
+    let site = shop(&["--override-manager=kubectl-edit,other"]).await;
+    release(&site, "shop", "web", json!({})).await;
+    patch(&site, CONFIG_MAP, "web", "someone-else", json!({ "data": { "theirs": "kept" } })).await;
+    patch(&site, CONFIG_MAP, "web", "kubectl-edit", json!({ "data": { "added": "edited" } })).await;
+    let is_away = |object: &DynamicObject| object.data["data"].get("added").is_none();
+    CONFIG_MAP.until(&site.client, (APPS, "web"), AT_ONCE, "have no data.added", is_away).await;
+    says(&site, CONFIG_MAP, "web", "/data/theirs", json!("kept"), AT_ONCE).await;
+    told(&site, "web", "DriftCorrected", "ConfigMap/apps/web configured").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_rules_and_switches_leave_alone_stays() {
     let site = shop(&[]).await;
     let ignore = json!([{ "paths": ["/spec/replicas"], "target": { "kind": "Deployment" } },

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use kube::{
     Client,
-    api::{DeleteParams, Patch, PatchParams},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -15,7 +15,7 @@ use crate::{
         audit::Request,
         daemon::Daemon,
         git::{GitRemote, GitServer},
-        objects::{CONFIG_MAP, HELM_CHART, HELM_RELEASE, Kind, SECRET, condition, field},
+        objects::{CONFIG_MAP, HELM_CHART, HELM_RELEASE, KUSTOMIZATION, Kind, SECRET, condition, field},
     },
     site::{DAEMON, SOON},
 };
@@ -65,6 +65,10 @@ fn remote() -> GitRemote {
     // The chart without a hook that would have to run to its end.
     for (path, text) in CHART.iter().filter(|(path, _)| !path.contains("hook")) {
         remote.write(&format!("charts/plain/{path}"), text);
+    }
+    for folder in ["named", "by-flag"] {
+        let note = format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {folder}, namespace: {TENANT}}}\n");
+        remote.write(&format!("{folder}/note.yaml"), &note);
     }
     remote.push("Charts");
     remote
@@ -288,6 +292,102 @@ async fn the_default_service_account_is_taken_where_a_release_names_none_and_res
     assert!(CONFIG_MAP.get(client, TENANT, "ui").await.is_some());
 }
 
+/// A Kustomization of the folder that has its name.
+fn folder(name: &str, more: &str) -> String {
+    format!(
+        "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n\
+         metadata: {{name: {name}, namespace: {TENANT}}}\nspec:\n  interval: 1h\n  prune: true\n  path: ./{name}\n  \
+         retryInterval: 2s\n  {more}\n  sourceRef: {{kind: GitRepository, name: charts}}\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_applied_and_pruned_as_its_service_account_alone() {
+    let few = Few::start(&["--default-service-account", ACCOUNT]).await;
+    let (cluster, client) = (&few.cluster, &few.client);
+    let folders = ["named", "by-flag"];
+    cluster.apply(&(folder("named", &format!("serviceAccountName: {ACCOUNT}")) + "---\n" + &folder("by-flag", "")));
+    let missing = format!("could not impersonate '{USER}': ServiceAccount \"{ACCOUNT}\" not found");
+    for name in folders {
+        KUSTOMIZATION.ready(client, (TENANT, name), SOON, ("False", &missing)).await;
+    }
+    // The account is made, and may do nothing; then it may.
+    cluster.apply(&account());
+    for name in folders {
+        let refused = KUSTOMIZATION.ready(client, (TENANT, name), SOON, ("False", "forbidden")).await;
+        assert!(condition(&refused, "Ready").unwrap().message.contains(USER));
+        assert!(CONFIG_MAP.get(client, TENANT, name).await.is_none(), "nobody else steps in");
+    }
+    cluster.apply(&role(&[APPLY]));
+    for name in folders {
+        KUSTOMIZATION.ready(client, (TENANT, name), SOON, ("True", "")).await;
+        CONFIG_MAP.get(client, TENANT, name).await.expect("it is applied");
+    }
+    let mark = cluster.audit_log().now();
+    KUSTOMIZATION.api(client, TENANT).delete("named", &DeleteParams::default()).await.unwrap();
+    KUSTOMIZATION.gone(client, (TENANT, "named"), SOON).await;
+    CONFIG_MAP.gone(client, (TENANT, "named"), SOON).await;
+    let daemon = format!("system:serviceaccount:{DAEMON}:bowline");
+    let requests = cluster.audit_log().requests_since(mark, &daemon);
+    let deleted = |request: &&Request| request.verb == "delete" && request.object_ref.resource == "configmaps";
+    let by: Vec<_> = requests.iter().filter(deleted).map(as_whom).collect();
+    assert_eq!(by, [USER]);
+
+    // The account is gone: the object is let go, and what is applied stays.
+    SERVICE_ACCOUNT.api(client, TENANT).delete(ACCOUNT, &DeleteParams::default()).await.unwrap();
+    SERVICE_ACCOUNT.gone(client, (TENANT, ACCOUNT), SOON).await;
+    KUSTOMIZATION.api(client, TENANT).delete("by-flag", &DeleteParams::default()).await.unwrap();
+    KUSTOMIZATION.gone(client, (TENANT, "by-flag"), SOON).await;
+    assert!(CONFIG_MAP.get(client, TENANT, "by-flag").await.is_some());
+}
+
+/// A ConfigMap that describes the cluster itself as another one.
+fn parameters(cluster: &Cluster, more: &str) -> String {
+    let of = |path: &str| {
+        let path = format!("jsonpath={{.clusters[0].cluster.{path}}}");
+        cluster.kubectl(&["config", "view", "--raw", "--minify", "--flatten", "-o", &path])
+    };
+    let authority = BASE64_STANDARD.decode(of("certificate-authority-data").trim()).unwrap();
+    let data = json!({ "address": of("server").trim(), "ca.crt": String::from_utf8(authority).unwrap() });
+    let mut map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "data": data,
+                          "metadata": { "name": "there", "namespace": TENANT } });
+    for (key, value) in more.split(", ").filter_map(|pair| pair.split_once('=')) {
+        map["data"][key] = json!(value);
+    }
+    map.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_a_config_map_describes_is_shown_an_accounts_tokens() {
+    let few = Few::start(&[]).await;
+    let (cluster, client) = (&few.cluster, &few.client);
+    cluster.apply(&release("ui", "plain", "kubeConfig: {configMapRef: {name: there}}"));
+    let says = async |text: &str| HELM_RELEASE.ready(client, (TENANT, "ui"), SOON, ("False", text)).await;
+    says("failed to get configmap tenant/there: ConfigMap \"there\" not found").await;
+    cluster.apply(&parameters(cluster, "provider=aws"));
+    let cloud = says("provider 'aws' is not supported by this version, only 'generic' is").await;
+    assert_eq!(condition(&cloud, "Ready").unwrap().reason, "UnsupportedField");
+    assert_eq!(condition(&cloud, "Stalled").unwrap().status, "True");
+    cluster.apply(&parameters(cluster, "provider=generic"));
+    says("an account is needed").await;
+    let named = format!("provider=generic, serviceAccountName={ACCOUNT}");
+    cluster.apply(&parameters(cluster, &named));
+    says("failed to get service account 'tenant/deployer'").await;
+    cluster.apply(&(account() + "---\n" + &role(&[STORAGE, APPLY, LOOKUP, WORKLOADS])));
+    // Tokens for the server's address, which this server does not take, then for itself.
+    says("Unauthorized").await;
+    let mark = cluster.audit_log().now();
+    cluster.apply(&parameters(cluster, &format!("{named}, audiences=https://kubernetes.default.svc")));
+    HELM_RELEASE.ready(client, (TENANT, "ui"), SOON, ("True", "")).await;
+    CONFIG_MAP.get(client, TENANT, "ui").await.expect("it is there");
+    let requests = cluster.audit_log().requests_since(mark, USER);
+    let is_own = |request: &Request| request.impersonated_user.is_none();
+    assert!(requests.iter().any(Request::is_write) && requests.iter().all(is_own), "by its own tokens");
+    HELM_RELEASE.api(client, TENANT).delete("ui", &DeleteParams::default()).await.unwrap();
+    HELM_RELEASE.gone(client, (TENANT, "ui"), SOON).await;
+    assert!(CONFIG_MAP.get(client, TENANT, "ui").await.is_none());
+}
+
 fn ask() -> serde_json::Value {
     json!({"metadata": {"annotations": {"reconcile.fluxcd.io/requestedAt": jiff::Timestamp::now().to_string()}}})
 }
@@ -366,6 +466,25 @@ async fn a_release_is_applied_to_the_cluster_of_its_kubeconfig_and_uninstalled_f
     // An upgrade, and an unreachable cluster that holds up nobody else, with one permit in all.
     here.apply(&release("ui", "plain", &format!("{elsewhere}\n  values: {{text: two}}")));
     CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two", |note| field(note, "/data/text") == "two").await;
+
+    // Drift there, and a person's helm there, are seen at the interval, which the status says.
+    let watched = format!("{elsewhere}\n  values: {{text: two}}\n  driftDetection: {{mode: enabled}}");
+    here.apply(&release("ui", "plain", &watched).replace("interval: 1h", "interval: 3s"));
+    let is_looked_at = |object: &DynamicObject| {
+        condition(object, "Drifted")
+            .is_some_and(|c| c.status == "False" && c.message.contains("it is on another cluster"))
+    };
+    HELM_RELEASE.until(&client, (TENANT, "ui"), SOON, "look for drift", is_looked_at).await;
+    let edit = json!({ "data": { "text": "edited" } });
+    CONFIG_MAP.api(&far, TENANT).patch("ui", &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
+    CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two again", |note| field(note, "/data/text") == "two").await;
+    there.helm(&["rollback", "ui", "1", "-n", TENANT, "--force-conflicts"]);
+    CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two after all", |note| field(note, "/data/text") == "two").await;
+    let until = tokio::time::Instant::now() + SOON;
+    while !there.helm(&["history", "ui", "-n", TENANT]).lines().last().is_some_and(|last| last.starts_with("4")) {
+        assert!(tokio::time::Instant::now() < until, "the rollback is answered by a revision");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere = evil.replace("127.0.0.1:1", &silent.local_addr().unwrap().to_string());
     let nowhere = nowhere.replace("{exec: ", "{token: a, extensions: ").replace("extensions: {", "x: {");

@@ -9,7 +9,13 @@ use std::{
 
 use bowline::{
     api::{self, GitRepository, Kustomization},
-    cluster::{discovery::Discovery, events::EventRecorder, watch::OwnedObjects},
+    cluster::{
+        accounts::ServiceAccounts,
+        connection::{Connection, Connections},
+        events::EventRecorder,
+        kubeconfig::Allowed,
+        watch::OwnedObjects,
+    },
     metrics::Metrics,
     reconcile::{
         backoff::RetryDelay,
@@ -93,8 +99,10 @@ async fn control(client: Client, store: ArtifactStore) {
     git_repositories.listen(move |change| triggers::on_source_change(&of_sources, &changes, change));
     let git_repositories = Arc::new(git_repositories);
     let environments = Arc::new(Environments {
-        client: client.clone(),
-        discovery: Arc::new(Discovery::new(client.clone())),
+        connections: Arc::new(Connections::new(Connection::new(client.clone()), Allowed::default(), 4)),
+        accounts: Arc::new(ServiceAccounts::new(client.clone(), None, |_| {})),
+        default_service_account: None,
+        folded: environment::ownership(&[]).folded,
         watched: watched.clone(),
         git_repositories: git_repositories.clone(),
         store,

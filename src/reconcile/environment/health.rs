@@ -10,6 +10,7 @@ use crate::{
     api::{self, Artifact, Kustomization, conditions, meta, reasons},
     cluster::{
         apply::{Change, Target},
+        discovery::Discovery,
         events::Severity,
         expressions::HealthChecks,
         inventory::parse_id,
@@ -34,7 +35,7 @@ impl Environments {
         done: &Done,
     ) -> Result<(), Ending> {
         let object = run.object.clone();
-        let targets = self.health_targets(&object, done).await.map_err(|message| Ending {
+        let targets = self.health_targets(pass, done).await.map_err(|message| Ending {
             reason: reasons::HEALTH_CHECK_FAILED,
             message,
             may_pass: true,
@@ -144,7 +145,8 @@ impl Environments {
         }
     }
 
-    async fn health_targets(&self, object: &Kustomization, done: &Done) -> Result<Vec<WaitTarget>, String> {
+    async fn health_targets(&self, pass: &Pass<'_>, done: &Done) -> Result<Vec<WaitTarget>, String> {
+        let object = pass.object;
         let mut targets = Vec::new();
         if object.spec.wait {
             for entry in &done.inventory {
@@ -155,7 +157,7 @@ impl Environments {
                 }
                 targets.push(match settled {
                     Some(one) => WaitTarget { target: Target { kind: one.kind.clone(), id }, known: one.live.clone() },
-                    None => self.target(&id, &entry.v).await?,
+                    None => target(pass.discovery, &id, &entry.v).await?,
                 });
             }
             return Ok(targets);
@@ -170,16 +172,16 @@ impl Environments {
                 name: check.name.clone(),
             };
             if !is_self(object, &id) {
-                targets.push(self.target(&id, version).await?);
+                targets.push(target(pass.discovery, &id, version).await?);
             }
         }
         Ok(targets)
     }
+}
 
-    async fn target(&self, id: &ObjectId, version: &str) -> Result<WaitTarget, String> {
-        match Target::of_id(&self.discovery, id, version).await {
-            Ok(target) => Ok(WaitTarget { target, known: None }),
-            Err(error) => Err(error.to_string()),
-        }
+async fn target(discovery: &Discovery, id: &ObjectId, version: &str) -> Result<WaitTarget, String> {
+    match Target::of_id(discovery, id, version).await {
+        Ok(target) => Ok(WaitTarget { target, known: None }),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -3,11 +3,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::decide::LastRun;
-use crate::{cluster::watch::Owner, reconcile::corrections::Corrections};
+use crate::{
+    cluster::{connection::Connection, watch::Owner},
+    reconcile::corrections::Corrections,
+};
 
 /// What is remembered of one Kustomization.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,8 @@ pub struct Known {
     pub corrections: Corrections,
     /// The last failure that an event told of.
     pub told: Option<String>,
+    /// The connection that the last run worked through. It lives as long as it is remembered here.
+    pub connection: Option<Arc<Connection>>,
 }
 
 /// What is remembered of all of them.

@@ -5,7 +5,9 @@
 
 mod act;
 mod decide;
+mod finalize;
 mod health;
+mod identity;
 mod manifests;
 pub mod memory;
 mod observe;
@@ -22,12 +24,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use kube::Client;
 use sha2::{Digest, Sha256};
 
 use self::{
     act::{Applied, Gone, Pass},
-    decide::{Farewell, Inputs, LastRun, Plan, View},
+    decide::{Inputs, LastRun, Plan, View},
     manifests::{Fault, Folder, FolderError, Manifest},
     memory::Memory,
     observe::Blocked,
@@ -46,11 +47,12 @@ use crate::{
         meta, reasons,
     },
     cluster::{
+        accounts::ServiceAccounts,
         apply::Change,
-        discovery::Discovery,
+        connection::Connections,
         events::{EventRecorder, Severity},
         inventory::{format_id, parse_id},
-        managed_fields::folded_managers,
+        managed_fields::{FoldedManager, folded_managers},
         object::{self, ObjectId},
         request::ServedKind,
         watch::{OwnedObjects, Owner, Ownership},
@@ -73,10 +75,14 @@ const DEFAULT_INTERVAL: Duration = Duration::from_mins(10);
 
 /// The Kustomization controller.
 pub struct Environments {
-    /// The daemon's own client.
-    pub client: Client,
-    /// Kinds of the cluster.
-    pub discovery: Arc<Discovery>,
+    /// The daemon's own connection, and those as the accounts that Kustomizations name.
+    pub connections: Arc<Connections>,
+    /// Which accounts there are.
+    pub accounts: Arc<ServiceAccounts>,
+    /// `--default-service-account`.
+    pub default_service_account: Option<String>,
+    /// Managers whose fields are taken over, made with [`ownership`].
+    pub folded: Vec<FoldedManager>,
     /// The Kustomizations.
     pub watched: Arc<Watched<Kustomization>>,
     /// Their sources.
@@ -377,12 +383,19 @@ impl Environments {
             work.artifact.revision,
             api::Duration::from(work.times.timeout)
         );
-        let folded = &ownership(&[]).folded;
+        let connection = match self.connect(&object, owner).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let message = chain(&error);
+                let ending = Ending { reason: reasons::RECONCILIATION_FAILED, message, may_pass: true };
+                return self.failed(run, owner, &work.artifact, &work.times, ending, &progress);
+            }
+        };
         let pass = Pass {
-            client: &self.client,
-            discovery: &self.discovery,
+            client: &connection.client,
+            discovery: &connection.discovery,
             owned: &self.owned,
-            folded,
+            folded: &self.folded,
             object: &object,
             owner,
             permit: run.permit().clone(),
@@ -465,7 +478,7 @@ impl Environments {
         let mut entries = before.to_vec();
         for manifest in manifests {
             let api_version = object::api_version(&manifest.object).unwrap_or_default();
-            let served = self.discovery.resolve(api_version, &manifest.id.kind).await;
+            let served = self.connections.own().discovery.resolve(api_version, &manifest.id.kind).await;
             let mut id = manifest.id.clone();
             if served.is_ok_and(|kind| !kind.namespaced) {
                 id.namespace.clear();
@@ -494,7 +507,7 @@ impl Environments {
         let mut kinds = Vec::new();
         for (group, version, kind) in wanted {
             // What is not served is named when it is applied.
-            if let Ok(kind) = self.discovery.resolve_any_version(&group, &version, &kind).await {
+            if let Ok(kind) = self.connections.own().discovery.resolve_any_version(&group, &version, &kind).await {
                 kinds.push(kind);
             }
         }
@@ -584,57 +597,6 @@ impl Environments {
             self.tell(&object, Some(artifact), Severity::Warning, reason, &message);
         }
         if may_pass { Next::Retry } else { Next::After(times.retry) }
-    }
-
-    /// Does what the deletion policy says, then lets the object go.
-    async fn finalize(&self, run: &mut Run<Kustomization>, owner: &Owner) -> Next {
-        let object = run.object.clone();
-        let entries = run.status.inventory.clone().map(|inventory| inventory.entries).unwrap_or_default();
-        let farewell = decide::farewell(&object);
-        if farewell != Farewell::Leave && !entries.is_empty() {
-            let folded = &ownership(&[]).folded;
-            let pass = Pass {
-                client: &self.client,
-                discovery: &self.discovery,
-                owned: &self.owned,
-                folded,
-                object: &object,
-                owner,
-                permit: run.permit().clone(),
-                shutdown: run.shutdown().clone(),
-            };
-            let gone = pass.prune(decide::stale(&entries, &HashSet::new(), false)).await;
-            if let Some((id, (_, error))) = gone.failed.iter().next() {
-                tracing::error!(object = %id, error, "pruning for deleted resource failed");
-                let text = format!("pruning for deleted resource failed: {error}");
-                self.tell(&object, None, Severity::Warning, reasons::PRUNE_FAILED, &text);
-                return Next::Retry;
-            }
-            let pruned: Vec<_> = gone.changes.iter().map(|(id, change)| format!("{id} {change}")).collect();
-            self.tell(&object, None, Severity::Normal, reasons::PROGRESSING, &pruned.join("\n"));
-            if farewell == Farewell::DeleteAndWait {
-                self.terminated(&pass, gone).await;
-            }
-        }
-        self.owned.forget(owner);
-        self.memory.forget(owner);
-        match run.release().await {
-            Ok(()) => Next::Change,
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "finalizer not removed");
-                Next::Retry
-            }
-        }
-    }
-
-    async fn terminated(&self, pass: &Pass<'_>, gone: Gone) {
-        let timeout = Times::of(pass.object).timeout;
-        let waiting = crate::cluster::wait::gone(pass.client, gone.pending, timeout, &pass.shutdown);
-        if let Err(error) = pass.permit.waiting(waiting).await {
-            let text = "failed to wait for resources termination";
-            tracing::error!(%error, "{text}");
-            self.tell(pass.object, None, Severity::Warning, reasons::PRUNE_FAILED, text);
-        }
     }
 }
 

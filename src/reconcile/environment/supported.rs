@@ -8,7 +8,6 @@ pub fn unsupported(object: &Kustomization) -> Option<&'static str> {
     let spec = &object.spec;
     let fields = [
         ("spec.kubeConfig", spec.kube_config.is_some()),
-        ("spec.serviceAccountName", spec.service_account_name.as_ref().is_some_and(|name| !name.is_empty())),
         ("spec.decryption", spec.decryption.is_some()),
         ("spec.postBuild", spec.post_build.is_some()),
         ("spec.patches", !spec.patches.is_empty()),
@@ -37,7 +36,7 @@ mod tests {
                 None,
             ),
             (json!({"kubeConfig": {"secretRef": {"name": "k"}}}), Some("spec.kubeConfig")),
-            (json!({"serviceAccountName": "a"}), Some("spec.serviceAccountName")),
+            (json!({"serviceAccountName": "a"}), None),
             (json!({"decryption": {"provider": "sops"}}), Some("spec.decryption")),
             (json!({"postBuild": {"substitute": {"a": "b"}}}), Some("spec.postBuild")),
             (json!({"patches": [{"patch": "x"}]}), Some("spec.patches")),

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::{mpsc, watch};
 
-use super::observe::{is_ready, source_namespace};
+use super::{
+    identity::service_account,
+    observe::{is_ready, source_namespace},
+};
 use crate::{
     api::{GitRepository, Kustomization, conditions, kustomization::KustomizationSourceKind, reasons},
-    cluster::watch::Owner,
+    cluster::{connection::ServiceAccount, watch::Owner},
     reconcile::watched::{Change, Watched},
 };
 
@@ -79,6 +82,15 @@ pub fn on_dependency_change(watched: &Watched<Kustomization>, change: &Change<Ku
 fn waits_for_dependency(object: &Kustomization) -> bool {
     let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions::has_reason(conditions, conditions::READY, reasons::DEPENDENCY_NOT_READY)
+}
+
+/// Starts the Kustomizations that are applied as an account that was made.
+pub fn on_account(watched: &Watched<Kustomization>, account: &ServiceAccount, default: Option<&str>) {
+    for object in watched.all() {
+        if service_account(&object, default).as_ref() == Some(account) {
+            watched.trigger(ObjectRef::from_obj(object.as_ref()));
+        }
+    }
 }
 
 /// Starts the Kustomizations whose objects drift, until the process ends.

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use helm::release::Status as RecordStatus;
 use jiff::Timestamp;
-use kube::ResourceExt;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -13,7 +12,7 @@ use super::{
     change_history,
     decide::{self, Action, ActionType, Decision, Desired, Drift, LastRelease, Outcome, RollbackTarget, Step, View},
     drift::Look,
-    history,
+    handle_force, history,
     memory::Place,
     newer::Aim,
     observe::{self, ChartSource, Read},
@@ -27,7 +26,7 @@ use crate::{
         HelmRelease, HelmReleaseStatus, Snapshot,
         conditions::{self, Status},
         helm_release::ReleaseAction,
-        meta, reasons,
+        reasons,
     },
     cluster::{connection::Connection, storage::ReleaseStorage},
     reconcile::shell::{Next, Permit, Run},
@@ -110,7 +109,9 @@ impl Attempt<'_> {
             }
             let Decision { step, history } = decide::next(&view, &state);
             tracing::debug!(?state, ?step, "decided");
-            self.report(&mut run.status).found(&state);
+            if !matches!(step, Step::Stall { .. }) {
+                self.report(&mut run.status).found(&state);
+            }
             if state == decide::State::Drifted
                 && let Some(notice) = self.report(&mut run.status).drifted(&look.lines, &look.notes)
             {
@@ -128,6 +129,9 @@ impl Attempt<'_> {
                 return Ok(self.ended(run, outcome));
             }
             tracing::info!(action = action.name(), state = ?state, "running action");
+            if matches!(action, Action::Install | Action::Upgrade) {
+                handle_force(&self.object, &mut run.status);
+            }
             match Box::pin(self.run_action(run, action, last.as_ref(), &look)).await {
                 Ok(Concluded::Acted) => {}
                 Ok(Concluded::Superseded) => return Ok(Next::Now),
@@ -135,9 +139,6 @@ impl Attempt<'_> {
                     let Some(interval) = target::active_retry(&self.object, &run.status) else { return Err(obstacle) };
                     return Ok(self.ended(run, Outcome::RetryAfter(interval)));
                 }
-            }
-            if self.forced(action) {
-                run.status.last_handled_force_at = self.object.annotations().get(meta::FORCE_REQUESTED_AT).cloned();
             }
             match decide::after(&self.view(&run.status, last.as_ref()), action) {
                 Outcome::Again => done.push(action.kind()),
@@ -175,11 +176,6 @@ impl Attempt<'_> {
         self.releases.memory.remember(&key, |known| known.reused = Some(reused));
         desired.config_digest = digest;
         Ok(desired)
-    }
-
-    fn forced(&self, action: Action) -> bool {
-        matches!(action, Action::Install | Action::Upgrade)
-            && self.object.annotations().contains_key(meta::FORCE_REQUESTED_AT)
     }
 
     fn interval(&self) -> Next {

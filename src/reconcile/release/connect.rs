@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, runtime::reflector::ObjectRef};
 
 use super::{
@@ -13,8 +13,9 @@ use super::{
 use crate::{
     api::{HelmRelease, helm_release::ValuesReferenceKind, reasons},
     cluster::{
-        connection::{Connection, InvalidServiceAccount, ServiceAccount},
+        connection::{AccountError, Connection, InvalidServiceAccount, ServiceAccount},
         kubeconfig,
+        parameters::{self, Parameters},
     },
     telemetry::chain,
 };
@@ -33,6 +34,23 @@ pub enum Error {
     },
     #[error(transparent)]
     KubeConfig(kubeconfig::Error),
+    #[error("failed to get configmap {namespace}/{name}: ConfigMap \"{name}\" not found")]
+    NoConfigMap { namespace: String, name: String },
+    #[error("failed to get configmap {namespace}/{name}")]
+    ConfigMap {
+        namespace: String,
+        name: String,
+        #[source]
+        source: kube::Error,
+    },
+    #[error("ConfigMap '{config_map}' of spec.kubeConfig.configMapRef cannot be used")]
+    Parameters {
+        config_map: String,
+        #[source]
+        source: AccountError,
+    },
+    #[error("failed to get service account '{0}': ServiceAccount \"{name}\" not found", name = .0.name)]
+    NoTokenAccount(ServiceAccount),
     #[error("could not impersonate 'system:serviceaccount:{}:{}': ServiceAccount \"{}\" not found", .0.namespace, .0.name, .0.name)]
     NoServiceAccount(ServiceAccount),
     #[error("failed to confirm ServiceAccount '{}' can be used to uninstall release", .account.name)]
@@ -48,7 +66,10 @@ pub enum Error {
 impl Error {
     /// Tells whether what the connection needs is not there, so that nothing can be uninstalled through it.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::NoSecret { .. } | Self::NoServiceAccount(_))
+        matches!(
+            self,
+            Self::NoSecret { .. } | Self::NoConfigMap { .. } | Self::NoServiceAccount(_) | Self::NoTokenAccount(_)
+        )
     }
 
     /// Returns what a run ends with.
@@ -56,6 +77,9 @@ impl Error {
         let message = chain(self);
         match self {
             Self::InvalidServiceAccount(_) => Obstacle::terminal(reasons::REST_CLIENT_ERROR, message),
+            Self::Parameters { source: AccountError::Parameters(parameters::Problem::Cloud(_)), .. } => {
+                Obstacle::terminal(reasons::UNSUPPORTED_FIELD, message)
+            }
             _ => Obstacle::retry(reasons::REST_CLIENT_ERROR, message),
         }
     }
@@ -72,16 +96,20 @@ impl Error {
 
 /// Returns the `ServiceAccount` that everything of a release is done as; none where it is the daemon itself.
 pub fn service_account(object: &HelmRelease, default: Option<&str>) -> Option<ServiceAccount> {
-    let given = object.spec.service_account_name.as_deref().filter(|name| !name.is_empty());
-    let name = given.or(default)?.to_owned();
-    Some(ServiceAccount { namespace: object.metadata.namespace.clone().unwrap_or_default(), name })
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    ServiceAccount::of(namespace, object.spec.service_account_name.as_deref(), default)
 }
 
-/// Returns the Secret of the object's namespace that holds the kubeconfig, and its key.
-pub fn kubeconfig_secret(object: &HelmRelease) -> Option<(ConfigKey, Option<&str>)> {
-    let reference = object.spec.kube_config.as_ref()?.secret_ref.as_ref()?;
+/// Returns the Secret of the object's namespace that holds the kubeconfig, and its key, or the ConfigMap that says how
+/// another cluster is reached.
+pub fn kubeconfig_source(object: &HelmRelease) -> Option<(ConfigKey, Option<&str>)> {
+    let reference = object.spec.kube_config.as_ref()?;
     let namespace = object.metadata.namespace.clone().unwrap_or_default();
-    Some(((ValuesReferenceKind::Secret, namespace, reference.name.clone()), reference.key.as_deref()))
+    if let Some(secret) = &reference.secret_ref {
+        return Some(((ValuesReferenceKind::Secret, namespace, secret.name.clone()), secret.key.as_deref()));
+    }
+    let config_map = reference.config_map_ref.as_ref()?;
+    Some(((ValuesReferenceKind::ConfigMap, namespace, config_map.name.clone()), None))
 }
 
 impl Releases {
@@ -91,8 +119,8 @@ impl Releases {
     pub(super) async fn connect(&self, object: &HelmRelease) -> Result<Arc<Connection>, Error> {
         let key = ObjectRef::from_obj(object);
         let account = service_account(object, self.default_service_account.as_deref());
-        let remote = match kubeconfig_secret(object) {
-            Some((secret, of)) => Some(self.remote(&key, secret, of).await?),
+        let remote = match kubeconfig_source(object) {
+            Some((source, of)) => Some(self.remote(&key, source, of).await?),
             None => None,
         };
         let connection = match (&remote, &account) {
@@ -124,15 +152,15 @@ impl Releases {
         }
     }
 
-    /// Returns the connection to the cluster of a kubeconfig, whose Secret is read when it has changed.
+    /// Returns the connection to another cluster; what describes it is read when it has changed.
     async fn remote(
         &self,
         key: &ObjectRef<HelmRelease>,
-        secret: ConfigKey,
+        source: ConfigKey,
         of: Option<&str>,
     ) -> Result<Arc<Connection>, Error> {
-        let from = (secret.clone(), of.map(str::to_owned));
-        let seen = self.memory.config(&secret);
+        let from = (source.clone(), of.map(str::to_owned));
+        let seen = self.memory.config(&source);
         if let Some(known) = self.memory.remembered(key).remote
             && matches!(seen, Seen::Version(_))
             && known.seen == seen
@@ -140,22 +168,54 @@ impl Releases {
         {
             return Ok(known.connection);
         }
-        let (_, namespace, name) = secret;
-        let found = Api::<Secret>::namespaced(self.daemon.clone(), &namespace).get_opt(&name).await;
-        let found = match found {
+        let (kind, namespace, name) = source;
+        let (version, connection) = match kind {
+            ValuesReferenceKind::ConfigMap => self.by_parameters(namespace, name).await?,
+            _ => self.by_kubeconfig(namespace, name, of).await?,
+        };
+        let seen = version.map_or(Seen::Unknown, Seen::Version);
+        let remote = Remote { from, seen, connection: connection.clone() };
+        self.memory.remember(key, |known| known.remote = Some(remote));
+        Ok(connection)
+    }
+
+    async fn by_kubeconfig(
+        &self,
+        namespace: String,
+        name: String,
+        of: Option<&str>,
+    ) -> Result<(Option<String>, Arc<Connection>), Error> {
+        let found = match Api::<Secret>::namespaced(self.daemon.clone(), &namespace).get_opt(&name).await {
             Ok(Some(found)) => found,
             Ok(None) => return Err(Error::NoSecret { namespace, name }),
             Err(source) => return Err(Error::Secret { namespace, name, source }),
         };
-        let seen = found.metadata.resource_version.map_or(Seen::Unknown, Seen::Version);
         let data = found.data.into_iter().flatten().map(|(key, value)| (key, value.0)).collect();
         let secret = format!("{namespace}/{name}");
         let text = kubeconfig::pick(&secret, &data, of).map_err(Error::KubeConfig)?;
         let connection = self.connections.remote(text).await;
         let connection = connection.map_err(|source| Error::KubeConfig(kubeconfig::Error::Load { secret, source }))?;
-        let remote = Remote { from, seen, connection: connection.clone() };
-        self.memory.remember(key, |known| known.remote = Some(remote));
-        Ok(connection)
+        Ok((found.metadata.resource_version, connection))
+    }
+
+    async fn by_parameters(&self, namespace: String, name: String) -> Result<(Option<String>, Arc<Connection>), Error> {
+        let found = match Api::<ConfigMap>::namespaced(self.daemon.clone(), &namespace).get_opt(&name).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Err(Error::NoConfigMap { namespace, name }),
+            Err(source) => return Err(Error::ConfigMap { namespace, name, source }),
+        };
+        let config_map = format!("{namespace}/{name}");
+        let default = self.default_kubeconfig_service_account.as_deref();
+        let parameters = match Parameters::read(&namespace, &found.data.unwrap_or_default(), default) {
+            Ok(parameters) => parameters,
+            Err(problem) => return Err(Error::Parameters { config_map, source: AccountError::Parameters(problem) }),
+        };
+        if self.accounts.exists(&parameters.account).await.is_ok_and(|exists| !exists) {
+            return Err(Error::NoTokenAccount(parameters.account));
+        }
+        let connection = self.connections.remote_by_account(&parameters).await;
+        let connection = connection.map_err(|source| Error::Parameters { config_map, source })?;
+        Ok((found.metadata.resource_version, connection))
     }
 }
 

@@ -158,8 +158,8 @@ fn deployed(view: &View, current: &Snapshot, last: &LastRelease) -> State {
     if current.config_digest != desired.config_digest {
         return State::OutOfSync("release config values changed");
     }
-    // A change of these is seen once, in the generation that brings it.
-    if Some(view.status.observed_generation) != view.object.metadata.generation {
+    // A change of these is seen once, in the generation that brings it, unless what it brought was taken back.
+    if Some(view.status.observed_generation) != view.object.metadata.generation || is_rolled_back(view) {
         if filled(desired.post_renderers_digest.as_ref()) != filled(view.status.observed_post_renderers_digest.as_ref())
         {
             return State::OutOfSync("postrenderers digest has changed");
@@ -182,6 +182,23 @@ fn deployed(view: &View, current: &Snapshot, last: &LastRelease) -> State {
         Drift::Found | Drift::Left => State::Drifted,
         Drift::None | Drift::NotChecked => State::InSync,
     }
+}
+
+/// Tells whether what this generation asks for was tried and rolled back.
+fn is_rolled_back(view: &View) -> bool {
+    let remediated = conditions::get(&view.status.conditions, conditions::REMEDIATED);
+    remediated.is_some_and(|c| {
+        c.status == "True"
+            && c.reason == reasons::ROLLBACK_SUCCEEDED
+            && c.observed_generation.is_some()
+            && c.observed_generation == view.object.metadata.generation
+    })
+}
+
+/// Tells whether the failures that led there used the retries up, and nothing has changed since that would clear them.
+fn is_given_up(view: &View) -> bool {
+    active_retry(view.object, view.status).is_none()
+        && active_remediation(view.object, view.status).is_some_and(|r| r.failures > 0 && r.is_exhausted())
 }
 
 fn filled(text: Option<&String>) -> Option<&str> {
@@ -311,6 +328,9 @@ fn is_requested(object: &HelmRelease, annotation: &str, handled: Option<&str>) -
 pub fn next(view: &View, state: &State) -> Decision {
     let forced = is_forced(view.object, view.status);
     match state {
+        State::InSync | State::Untested if is_rolled_back(view) && !forced && is_given_up(view) => {
+            Decision::keep(retries_exceeded(view, ReleaseAction::Upgrade, 0))
+        }
         State::InSync => {
             let step = if forced { Step::Act(Action::Upgrade) } else { Step::Done };
             Decision { step, history: kept_in_sync(view) }

@@ -102,8 +102,8 @@ pub struct Remembered {
     pub remote: Option<Remote>,
     /// The digest of values that those of the last release fill in: of which revision, and over which values.
     pub reused: Option<(i64, String, String)>,
-    /// Whether the last run could not read what the release needs only to change.
-    pub is_blocked: bool,
+    /// Why the last run could not read what the release needs only to change.
+    pub outage: Option<&'static str>,
 }
 
 /// A connection to the cluster of a kubeconfig.

@@ -70,10 +70,12 @@ pub struct Releases {
     /// The daemon's own client: for its own kinds, and what a spec names in the object's own namespace. What a release
     /// does is done through its connection.
     pub daemon: Client,
-    pub connections: Connections,
-    pub accounts: ServiceAccounts,
+    pub connections: Arc<Connections>,
+    pub accounts: Arc<ServiceAccounts>,
     /// `--default-service-account`.
     pub default_service_account: Option<String>,
+    /// `--default-kubeconfig-service-account`.
+    pub default_kubeconfig_service_account: Option<String>,
     pub watched: Arc<Watched<HelmRelease>>,
     pub charts_watched: Arc<Watched<HelmChart>>,
     pub oci_repositories: Arc<Watched<OCIRepository>>,
@@ -112,6 +114,7 @@ impl Reconciler for Releases {
         }
         match Box::pin(self.attempt(run)).await {
             Ok(next) => {
+                self.outage_is_over(run, Obstacle::OUTAGES);
                 if matches!(next, Next::Interval(_) | Next::Change) {
                     run.status.observed_generation = run.generation();
                 }
@@ -148,6 +151,13 @@ pub fn begin(object: &HelmRelease, status: &mut HelmReleaseStatus, desired: &Des
     status.last_attempted_config_digest = Some(desired.config_digest.clone());
     status.last_attempted_values_checksum = None;
     status.last_release_revision = 0;
+}
+
+/// Notes that an install or upgrade begins, which is what a force request asks for: it acts once, whatever comes of it.
+pub fn handle_force(object: &HelmRelease, status: &mut HelmReleaseStatus) {
+    if decide::is_forced(object, status) {
+        status.last_handled_force_at = object.annotations().get(meta::FORCE_REQUESTED_AT).cloned();
+    }
 }
 
 /// Tells whether a release is as its spec asked for when that was looked at last.
@@ -212,7 +222,8 @@ impl Releases {
         /// What passes within this time is not told.
         const PASSING: Duration = Duration::from_secs(15);
         let mut lasts = false;
-        self.memory.remember(&run.key(), |known| lasts = std::mem::replace(&mut known.is_blocked, true));
+        self.memory
+            .remember(&run.key(), |known| lasts = known.outage.replace(obstacle.reason) == Some(obstacle.reason));
         if lasts {
             let object = run.object.clone();
             let mut report = report_on(&object, &mut run.status);
@@ -227,13 +238,25 @@ impl Releases {
         }
     }
 
+    /// Takes back what was told of an outage for one of some reasons.
+    fn outage_is_over(&self, run: &mut Run<HelmRelease>, reasons: &[&str]) {
+        self.memory.remember(&run.key(), |known| {
+            known.outage = known.outage.filter(|reason| !reasons.contains(reason));
+        });
+        let told = conditions::get(&run.status.conditions, conditions::FETCH_FAILED);
+        if told.is_some_and(|told| reasons.contains(&told.reason.as_str())) {
+            let object = run.object.clone();
+            report_on(&object, &mut run.status).unmark(conditions::FETCH_FAILED);
+        }
+    }
+
     /// Observes, then acts until nothing is left to do.
     async fn attempt(&self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
         let object = run.object.clone();
         supported::check(&object)?;
         HealthChecks::of(&object.spec.health_check_exprs).map_err(|error| Obstacle::invalid_expression(&error))?;
         let mut reads = observe::config_keys(&object);
-        reads.extend(connect::kubeconfig_secret(&object).map(|(secret, _)| secret));
+        reads.extend(connect::kubeconfig_source(&object).map(|(source, _)| source));
         self.memory.reads(&run.key(), reads);
         if self.chart_object(run).await? {
             return Ok(Next::Unsaid(CHART_WITHIN));
@@ -258,8 +281,7 @@ impl Releases {
             post_renderers_digest: post_render::post_renderers_digest(&object.spec.post_renderers),
             common_metadata_digest: post_render::common_metadata_digest(object.spec.common_metadata.as_ref()),
         };
-        self.memory.remember(&run.key(), |known| known.is_blocked = false);
-        report_on(&object, &mut run.status).unmark(conditions::FETCH_FAILED);
+        self.outage_is_over(run, Obstacle::PREREQUISITES);
         let connection = self.connect(&object).await.map_err(|error| error.obstacle())?;
         report_on(&object, &mut run.status).cleared(&[reasons::REST_CLIENT_ERROR]);
         run.permit().work_on(connection.permits()).await;

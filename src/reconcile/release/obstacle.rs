@@ -22,34 +22,40 @@ pub struct Obstacle {
     pub class: Class,
     /// Whether an event tells of it: not of what passes by itself.
     pub is_told: bool,
+    /// Whether something was refused, and not only out of reach.
+    pub is_refusal: bool,
 }
 
 impl Obstacle {
+    /// Reasons that are about what comes before the release's state is looked at.
+    pub const PREREQUISITES: &[&str] = &[reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR];
+    /// Reasons that may be only that something could not be read.
+    pub const OUTAGES: &[&str] =
+        &[reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR, reasons::STATE_ERROR];
+
     /// An obstacle that passes by itself, or by a change that is watched.
     pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Wait, is_told: false }
+        Self { reason, message: message.into(), class: Class::Wait, is_told: false, is_refusal: false }
     }
 
     /// A failure that is tried again.
     pub fn retry(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Retry, is_told: true }
+        Self { reason, message: message.into(), class: Class::Retry, is_told: true, is_refusal: false }
     }
 
     /// A mistake that only a change of the object can mend.
     pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Terminal, is_told: true }
+        Self { reason, message: message.into(), class: Class::Terminal, is_told: true, is_refusal: false }
     }
 
     /// Tells whether it is only that something could not be read: the source or the values.
     pub fn is_outage(&self) -> bool {
-        self.class != Class::Terminal
-            && [reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR, reasons::STATE_ERROR]
-                .contains(&self.reason)
+        self.class != Class::Terminal && !self.is_refusal && Self::OUTAGES.contains(&self.reason)
     }
 
     /// Tells whether it is about what comes before the release's state is looked at.
     pub fn is_prerequisite(&self) -> bool {
-        [reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR].contains(&self.reason)
+        Self::PREREQUISITES.contains(&self.reason)
     }
 
     /// An expression of the spec that cannot be used.

@@ -193,7 +193,10 @@ impl Report<'_> {
             }
             self.mark(conditions::READY, status, &chosen.reason, chosen.message);
         }
-        if let Some(desired) = desired {
+        // What failed has changed nothing that could be told from these later.
+        let has_failed =
+            conditions::get(&self.status.conditions, conditions::READY).is_some_and(|c| c.status == "False");
+        if let Some(desired) = desired.filter(|_| !has_failed) {
             self.status.observed_post_renderers_digest.clone_from(&desired.post_renderers_digest);
             self.status.observed_common_metadata_digest.clone_from(&desired.common_metadata_digest);
         }

@@ -56,25 +56,37 @@ pub async fn on_drift(releases: Arc<Watched<HelmRelease>>, mut drifts: mpsc::Unb
     }
 }
 
-/// Tells whether a change of a chart's object is one for the releases that use it.
+/// Tells whether a change of a chart's object is one for the releases that use it: another artifact, one that is ready
+/// again, or another word on why there is none. One that is lost is not: what is installed needs none.
 pub fn is_chart_news<K: ChartObject>(before: Option<&K>, after: Option<&K>) -> bool {
-    standing(before) != standing(after)
+    let (before, after) = match (standing(before), standing(after)) {
+        (Some(before), Some(after)) => (before, after),
+        (before, after) => return before.is_some() || after.is_some(),
+    };
+    let has_other = after.artifact.is_some() && before.artifact != after.artifact;
+    has_other || (!before.is_ready && after.is_ready) || before.said != after.said
 }
 
-type Standing = (Option<i64>, Option<(String, String)>, Option<(String, String)>, bool);
+struct Standing {
+    artifact: Option<(String, String)>,
+    is_ready: bool,
+    /// The generation, whether it was observed, and what is said while it was not.
+    said: (Option<i64>, bool, Option<(String, String)>),
+}
 
 /// What a chart's object says; nothing before its controller has said the first word.
 fn standing<K: ChartObject>(chart: Option<&K>) -> Option<Standing> {
     let chart = chart?;
     let (observed, conditions, artifact) = chart.standing()?;
     let told = conditions::get(conditions, conditions::READY);
-    let is_current = Some(observed) == chart.meta().generation;
-    Some((
-        chart.meta().generation,
-        artifact.map(|artifact| (artifact.revision.clone(), artifact.digest.clone())),
-        told.filter(|_| !is_current).map(|c| (c.status.clone(), c.message.clone())),
-        is_current,
-    ))
+    let generation = chart.meta().generation;
+    let is_current = Some(observed) == generation;
+    let while_not = told.filter(|_| !is_current).map(|c| (c.status.clone(), c.message.clone()));
+    Some(Standing {
+        artifact: artifact.map(|artifact| (artifact.revision.clone(), artifact.digest.clone())),
+        is_ready: told.is_some_and(|ready| ready.status == "True"),
+        said: (generation, is_current, while_not),
+    })
 }
 
 /// Starts the releases that are applied as a `ServiceAccount` which was made just now.

@@ -32,6 +32,8 @@ pub struct Request {
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct User {
+    /// Empty where nobody was recognized.
+    #[serde(default)]
     pub username: String,
 }
 

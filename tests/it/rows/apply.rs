@@ -13,7 +13,7 @@ use bowline::{
 use helm::{post_render::Strategy, release::ApplyMethod as Recorded};
 use serde_json::{Map, Value, json};
 
-use super::fields::{Fields, check, object, same};
+use super::fields::{Fields, object, same};
 
 fn kind(action: &str) -> Result<ActionKind, String> {
     Ok(match action {
@@ -42,18 +42,18 @@ struct Asked {
     method: ApplyMethod,
 }
 
-fn asked(input: &mut Fields, is_about_method: bool) -> Result<Asked, String> {
+fn asked(input: &mut Fields) -> Result<Asked, String> {
     let action: String = input.get("action")?.unwrap_or_else(|| "install".to_owned());
     // The defaults of Helm 3 are asked for by the fields themselves: there is no gate that could change these.
-    let gate: Option<String> = input.given("gate")?;
+    if let Some(gate) = input.given::<String>("gate")? {
+        same("gate", gate.as_str(), "UseHelm3Defaults")?;
+    }
     let mut settings = Map::new();
     for key in SETTINGS {
         if let Some(value) = input.given::<Value>(key)? {
             settings.insert(key.to_owned(), value);
         }
     }
-    let explicit = settings.contains_key("serverSideApply");
-    check(gate.is_none() || explicit || action != "install" || !is_about_method, || format!("gate {gate:?} decides"))?;
     let mut spec: Value = input.given("spec")?.unwrap_or_else(|| json!({}));
     for (key, field) in [("spec.timeout", "timeout"), ("postRenderStrategy", "postRenderStrategy")] {
         if let Some(value) = input.given::<Value>(key)? {
@@ -75,7 +75,7 @@ fn asked(input: &mut Fields, is_about_method: bool) -> Result<Asked, String> {
 }
 
 pub fn apply_method(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), String> {
-    let Asked { object, action, method } = asked(input, !expect.has("strategy"))?;
+    let Asked { object, action, method } = asked(input)?;
     let strategy = match post_render::strategy(&object) {
         Strategy::Combined => "combined",
         Strategy::Separate => "separate",

@@ -277,8 +277,10 @@ pub fn next_action(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         let notice = seen.report().drifted(&lines, &[]);
         expect.holds("events", &notice.iter().map(super::drift::event).collect::<Vec<_>>())?;
     }
-    seen.report().found(&state);
     let decision = decide::next(&seen.view(), &state);
+    if !matches!(decision.step, Step::Stall { .. }) {
+        seen.report().found(&state);
+    }
     change_history(&mut seen.status, decision.history);
     let desired = seen.desired.clone();
     match decision.step {
@@ -479,10 +481,15 @@ pub fn verify(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), St
     };
     seen.desired = fields::desired(&name, &version, &values);
     let error = match decide::state(&seen.view()) {
+        // A release that was known, or another revision of it.
+        Ok(State::Absent(_)) if !seen.status.history.is_empty() => Some("ErrReleaseDisappeared".to_owned()),
         Ok(State::Absent(_)) => Some("ErrReleaseNotFound".to_owned()),
-        Ok(State::Unmanaged("release does not match observed snapshot" | "release digest cannot be parsed")) => {
-            Some("ErrReleaseNotObserved".to_owned())
+        Ok(State::Unmanaged("release does not match observed snapshot")) => {
+            let is_other =
+                seen.status.history.first().zip(seen.last.as_ref()).is_some_and(|(s, l)| s.version != l.version);
+            Some(if is_other { "ErrReleaseDisappeared" } else { "ErrReleaseNotObserved" }.to_owned())
         }
+        Ok(State::Unmanaged("release digest cannot be parsed")) => Some("ErrReleaseDigest".to_owned()),
         Ok(State::OutOfSync("release chart changed")) => Some("ErrChartChanged".to_owned()),
         Ok(State::OutOfSync("release config values changed")) => Some("ErrConfigDigest".to_owned()),
         Ok(State::Unmanaged(other)) => Some(other.to_owned()),

@@ -2,7 +2,7 @@
 
 use bowline::{
     api::{HelmReleaseStatus, conditions as api},
-    reconcile::release::{begin, decide, decide::Desired, report::Report},
+    reconcile::release::{begin, decide, decide::Desired, handle_force, report::Report},
 };
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -84,5 +84,6 @@ pub fn annotations(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(
         if is_force { decide::is_forced(&object, &status) } else { decide::is_reset_requested(&object, &status) };
     same("handle", &handle, &expect.need("handle")?)?;
     begin(&object, &mut status, &Desired::default());
+    handle_force(&object, &mut status);
     hold_status(expect, &status)
 }

@@ -108,15 +108,20 @@ impl Dependency {
         if self.missing {
             return Ok(None);
         }
-        check(self.conditions.is_empty(), || "conditions of a dependency are not understood".to_owned())?;
         let mut object = object(namespace, "dependency", &json!({}))?;
         let generation = self.generation.unwrap_or(1);
         let observed = if self.observed == Some(false) { generation - 1 } else { generation };
         object.metadata.generation = Some(generation);
-        let conditions: Vec<Value> = self.ready.into_iter().map(|ready| condition("Ready", ready, "")).collect();
+        let mut conditions: Vec<Value> = self.ready.into_iter().map(|ready| condition("Ready", ready, "")).collect();
+        for given in &self.conditions {
+            let kind = given["type"].as_str().ok_or("a condition without a type")?;
+            let mut whole = condition(kind, false, "");
+            json_patch::merge(&mut whole, given);
+            conditions.push(whole);
+        }
         object.status = Some(HelmReleaseStatus {
             observed_generation: self.observed_generation.unwrap_or(observed),
-            conditions: serde_json::from_value(json!(conditions)).unwrap(),
+            conditions: serde_json::from_value(json!(conditions)).map_err(|error| error.to_string())?,
             ..HelmReleaseStatus::default()
         });
         Ok(Some(object))

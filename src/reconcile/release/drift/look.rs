@@ -92,6 +92,22 @@ struct Compared {
     excluded: BTreeSet<ObjectId>,
     corrections: Vec<Correction>,
     errors: Vec<(ObjectId, String)>,
+    /// Whether one of the errors is a refusal of the object, and not only of the request.
+    is_refused: bool,
+}
+
+/// How an object compares.
+struct Comparison {
+    difference: Difference,
+    live: Option<Value>,
+    /// Whether only the difference's operations can put it right, and no apply.
+    by_operations: bool,
+}
+
+impl Comparison {
+    fn of(difference: Difference, live: Option<Value>) -> Self {
+        Self { difference, live, by_operations: false }
+    }
 }
 
 fn undetermined(problem: &str) -> Obstacle {
@@ -251,7 +267,8 @@ impl Attempt<'_> {
                     self.permit.waiting(tokio::time::sleep(pace)).await;
                 }
                 let is_partial = manifest.is_client_side || !ignored.is_empty();
-                let (difference, live) = self.compare(owner, resource, &ignored).await?;
+                let Comparison { difference, live, by_operations } = self.compare(owner, resource, &ignored).await?;
+                let is_partial = is_partial || by_operations;
                 Ok::<_, (ObjectId, ApplyError)>(Correction { resource: resource.clone(), difference, live, is_partial })
             })
             .collect();
@@ -263,6 +280,7 @@ impl Attempt<'_> {
                 }
                 Ok(one) => compared.corrections.push(one),
                 Err((id, error)) => {
+                    compared.is_refused |= error.is_invalid();
                     let text = told(&id, &error);
                     compared.errors.push((id, format!("dry-run failed: {text}")));
                 }
@@ -277,36 +295,60 @@ impl Attempt<'_> {
         owner: &Owner,
         resource: &Resource,
         ignored: &[&str],
-    ) -> Result<(Difference, Option<Value>), (ObjectId, ApplyError)> {
+    ) -> Result<Comparison, (ObjectId, ApplyError)> {
         let (client, target) = (&self.connection.client, &resource.target);
         let failed = |error| (target.id.clone(), error);
         if is_near(&self.object)
             && let Lookup::There(seen) = self.releases.drifts.owned.look(&target.kind, &target.id)
             && has_switch(&seen.switches, DRIFT_DETECTION, DISABLED)
         {
-            return Ok((Difference::Excluded, None));
+            return Ok(Comparison::of(Difference::Excluded, None));
         }
         self.take_over(owner, resource).await.map_err(failed)?;
         let options = ApplyOptions { manager: HELM_FIELD_MANAGER, force: true, strict: false, dry_run: true };
         let dry_run = match apply::apply(client, target, &resource.tree, options, None).await {
             // With its namespace the object is gone.
             Err(error) if error.status().is_some_and(|status| status.code == 404) => {
-                return Ok((Difference::Missing, None));
+                return Ok(Comparison::of(Difference::Missing, None));
+            }
+            Err(error) if error.is_invalid() => {
+                return self.compare_lists(resource, ignored, error).await.map_err(failed);
             }
             other => other.map_err(failed)?,
         };
         match dry_run.change {
-            Change::Created => return Ok((Difference::Missing, None)),
-            Change::Unchanged => return Ok((Difference::Equal, None)),
+            Change::Created => return Ok(Comparison::of(Difference::Missing, None)),
+            Change::Unchanged => return Ok(Comparison::of(Difference::Equal, None)),
             Change::Configured | Change::Skipped | Change::Deleted => {}
         }
         let Some(live) = apply::get(client, target).await.map_err(failed)? else {
-            return Ok((Difference::Missing, None));
+            return Ok(Comparison::of(Difference::Missing, None));
         };
         if has_switch(&live, DRIFT_DETECTION, DISABLED) {
-            return Ok((Difference::Excluded, None));
+            return Ok(Comparison::of(Difference::Excluded, None));
         }
-        Ok((diff::compare(&live, &dry_run.object, ignored), Some(live)))
+        Ok(Comparison::of(diff::compare(&live, &dry_run.object, ignored), Some(live)))
+    }
+
+    /// Compares an object of which an apply would make one that cannot be: what others put into its lists does not go with
+    /// what the release has there, such as a port of the same name. These lists are to be as the release has them.
+    async fn compare_lists(
+        &self,
+        resource: &Resource,
+        ignored: &[&str],
+        error: ApplyError,
+    ) -> Result<Comparison, ApplyError> {
+        let Some(live) = apply::get(&self.connection.client, &resource.target).await? else {
+            return Ok(Comparison::of(Difference::Missing, None));
+        };
+        if has_switch(&live, DRIFT_DETECTION, DISABLED) {
+            return Ok(Comparison::of(Difference::Excluded, None));
+        }
+        let operations = diff::lists(&live, &resource.tree, &error.fields(), ignored);
+        if operations.is_empty() {
+            return Err(error);
+        }
+        Ok(Comparison { difference: Difference::Changed(operations), live: Some(live), by_operations: true })
     }
 
     /// Takes over the fields of the managers of `--override-manager`.
@@ -336,7 +378,7 @@ impl Attempt<'_> {
         now: Timestamp,
     ) -> Result<Look, Obstacle> {
         let corrects = target::drift_mode(&self.object) == DriftDetectionMode::Enabled;
-        let Compared { order, excluded, corrections, errors } = compared;
+        let Compared { order, excluded, corrections, errors, is_refused } = compared;
         let compared: Vec<ObjectId> = corrections.iter().map(|one| one.resource.target.id.clone()).collect();
         let (look, news, found) = self.releases.drifts.with(owner, |known| {
             for id in &excluded {
@@ -386,7 +428,7 @@ impl Attempt<'_> {
         }
         let told: Vec<_> = errors.into_iter().map(|(_, text)| text).collect();
         if !told.is_empty() && look.drift == Drift::None {
-            return Err(undetermined(&told.join("; ")));
+            return Err(Obstacle { is_refusal: is_refused, ..undetermined(&told.join("; ")) });
         }
         if !told.is_empty() {
             tracing::error!(error = told.join("; "), "diff of release against cluster state completed with error");

@@ -318,10 +318,15 @@ impl Played {
             _ if expected.contains("30s") && self.waits() => true,
             _ => match expected.strip_prefix("between ").and_then(|bounds| bounds.split_once(" and ")) {
                 Some((least, most)) => self.is_interval_within(least, most)?,
-                None => self.is_after(expected),
+                None => self.is_after(expected) || self.is_interval(expected),
             },
         };
         check(holds, || format!("requeue: is {}, expected {expected:?}", self.next()))
+    }
+
+    fn is_interval(&self, interval: &str) -> bool {
+        let interval = interval.parse::<bowline::api::Duration>().and_then(|interval| interval.get());
+        interval.is_ok_and(|interval| self.next() == format!("Interval({interval:?})"))
     }
 
     fn is_interval_within(&self, least: &str, most: &str) -> Result<bool, String> {

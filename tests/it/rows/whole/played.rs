@@ -64,7 +64,7 @@ impl Played {
         let known = stage.versions(&namespace).await?.len();
         played.before = Some(before);
         played.lines = if played.setup.flags.is_empty() {
-            stage.play(&namespace).await?
+            stage.play(&namespace, played.setup.is_changed_in_wait).await?
         } else {
             let own = Daemon::on(&stage.cluster).args(&["--log-level=debug", "--watch-all-namespaces=false"]);
             let own = own.args(&[&format!("--namespace={namespace}")]);
@@ -195,6 +195,7 @@ async fn arrange(stage: &Stage, setup: &Setup) {
                 let patch = json!({ "spec": { "interval": format!("{at}h") } });
                 stage.patch(HELM_CHART, (namespace, "chart"), &patch).await;
             }
+            stage.chart_is_known(namespace).await;
             stage.patch_status(HELM_CHART, (namespace, "chart"), status).await;
         }
         Source::Given { .. } | Source::Template | Source::None => {}

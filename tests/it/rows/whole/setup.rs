@@ -53,6 +53,8 @@ pub struct Setup {
     pub state: Option<String>,
     /// Whether an uninstall for another target stands for the action, which no run of the daemon gets to.
     pub stands_for_action: bool,
+    /// Whether the object is changed while its release waits for the health of what it applied.
+    pub is_changed_in_wait: bool,
 }
 
 /// Merges over what is there.
@@ -86,8 +88,10 @@ impl Setup {
             flags: Vec::new(),
             state: if group == "next-action" { input.get("state")? } else { None },
             stands_for_action: false,
+            is_changed_in_wait: false,
         };
         setup.defaults(group);
+        setup.gate(group, input)?;
         setup.spec(group, input)?;
         setup.chart(group, input)?;
         setup.controller(input)?;
@@ -98,6 +102,20 @@ impl Setup {
         setup.identity(input)?;
         setup.finish(group, input)?;
         Ok(setup)
+    }
+
+    /// What a feature gate of Flux is always like here.
+    fn gate(&mut self, group: &str, input: &mut Fields) -> Result<(), String> {
+        match input.get::<String>("feature_gate")?.as_deref() {
+            None => Ok(()),
+            Some("CancelHealthCheckOnNewRevision") if group == "controller" => {
+                // Something to wait for that does not come.
+                self.is_changed_in_wait = true;
+                self.chart.objects.push(workload("never", json!({ "case.test/unready": "true" })));
+                Ok(())
+            }
+            Some(other) => Err(format!("feature gate '{other}' is not understood")),
+        }
     }
 
     /// Where the release is asked for: what is installed elsewhere is uninstalled.
@@ -183,6 +201,7 @@ impl Setup {
                 }
             }
             Some(Value::String(words)) => match words.rsplit_once(' ') {
+                Some(("post renderers" | "common metadata", "removed" | "unset" | "empty")) => {}
                 Some(("post renderers", which)) => {
                     let patch = format!("[{{\"op\": \"add\", \"path\": \"/data/new\", \"value\": \"{which}\"}}]");
                     let patches = json!([{ "target": { "kind": "ConfigMap" }, "patch": patch }]);
@@ -246,6 +265,12 @@ impl Setup {
             None if matches!(group, "upgrade" | "rollback") => self.chart.version = "0.2.0".into(),
             None => {}
             Some("HelmChart not found") => self.source = Source::Given { status: Value::Null, generation: 1 },
+            Some("stalled") => {
+                let stalled = json!({ "type": "Stalled", "status": "True", "reason": "Any", "message": "stalled",
+                                      "lastTransitionTime": "2024-01-02T03:04:05Z" });
+                let status = json!({ "observedGeneration": 1, "conditions": [stalled] });
+                self.source = Source::Given { status, generation: 1 };
+            }
             Some("no artifact") => {
                 self.source = Source::Given { status: json!({ "observedGeneration": 1 }), generation: 1 };
             }
@@ -417,8 +442,7 @@ impl Setup {
         };
         let mut tree = match kind {
             "ConfigMap" => config_map(name),
-            "Deployment" => json!({ "spec": { "selector": { "matchLabels": { "a": "b" } }, "template": {
-                "metadata": { "labels": { "a": "b" } }, "spec": { "containers": [{ "name": "c", "image": "x" }] } } } }),
+            "Deployment" => workload(name, json!({})),
             "ClusterRole" => json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "rules": [] }),
             _ => json!({}),
         };
@@ -607,6 +631,14 @@ impl Setup {
                 "metadata": { "name": OBJECT, "namespace": self.namespace, "annotations": self.annotations,
                               "finalizers": finalizers } })
     }
+}
+
+/// A Deployment; the annotations are its pods'.
+fn workload(name: &str, annotations: Value) -> Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name }, "spec": {
+        "selector": { "matchLabels": { "a": "b" } }, "template": {
+            "metadata": { "labels": { "a": "b" }, "annotations": annotations },
+            "spec": { "containers": [{ "name": "c", "image": "x" }] } } } })
 }
 
 fn chart_ref() -> Value {

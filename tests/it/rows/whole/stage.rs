@@ -1,7 +1,7 @@
 //! What rows are played on: a control plane with the daemon, a server of charts, and a look at all that happens.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -51,6 +51,8 @@ pub struct Stage {
 #[derive(Default)]
 struct Seen {
     lines: Mutex<HashMap<String, Vec<Value>>>,
+    /// Namespaces with a HelmChart that the daemon knows.
+    charts: Mutex<HashSet<String>>,
     versions: Mutex<HashMap<String, Vec<DynamicObject>>>,
     changed: watch::Sender<()>,
 }
@@ -75,6 +77,8 @@ impl Seen {
                 if line["span"]["kind"] == "HelmRelease" && line["span"]["object"] == OBJECT {
                     let namespace = line["span"]["namespace"].as_str().unwrap_or_default().to_owned();
                     lock(&self.lines).entry(namespace).or_default().push(line);
+                } else if line["span"]["kind"] == "HelmChart" {
+                    lock(&self.charts).insert(line["span"]["namespace"].as_str().unwrap_or_default().to_owned());
                 }
             }
             self.changed.send_replace(());
@@ -190,10 +194,27 @@ impl Stage {
         std::fs::write(path, content).unwrap();
     }
 
-    /// Lets the daemon see a row's object, and waits for the end of its first run. Returns the lines of that run.
-    pub async fn play(&self, namespace: &str) -> Result<Vec<Value>, String> {
+    /// Lets the daemon see a row's object, and waits for the end of its first run. Returns the lines of that run. The
+    /// object is changed when the run says that it works, where that is asked for.
+    pub async fn play(&self, namespace: &str, is_changed: bool) -> Result<Vec<Value>, String> {
         self.patch(HELM_RELEASE, (namespace, OBJECT), &json!({ "metadata": { "labels": { GO: "go" } } })).await;
+        if is_changed {
+            let works = |object: &DynamicObject| {
+                object.data["status"]["conditions"].as_array().is_some_and(|conditions| {
+                    conditions.iter().any(|c| c["message"].as_str().is_some_and(|text| text.starts_with("Running '")))
+                })
+            };
+            let does = || lock(&self.seen.versions).get(namespace).is_some_and(|versions| versions.iter().any(works));
+            self.seen.until("a long action", does).await?;
+            self.patch(HELM_RELEASE, (namespace, OBJECT), &json!({ "spec": { "interval": "7m" } })).await;
+        }
         self.first_run(namespace).await
+    }
+
+    /// Waits until the daemon knows the HelmChart of a row.
+    pub async fn chart_is_known(&self, namespace: &str) {
+        let known = || lock(&self.seen.charts).contains(namespace);
+        self.seen.until("a run of the HelmChart", known).await.unwrap();
     }
 
     /// As [`Self::play`], by a daemon of the row's own.

@@ -1,0 +1,67 @@
+//! As whom the objects of a Kustomization are applied and deleted.
+
+use std::sync::Arc;
+
+use super::Environments;
+use crate::{
+    api::Kustomization,
+    cluster::{
+        connection::{Connection, InvalidServiceAccount, ServiceAccount},
+        watch::Owner,
+    },
+    telemetry::chain,
+};
+
+/// Why nothing is applied. Nobody else steps in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not impersonate 'system:serviceaccount:{}:{}': ServiceAccount \"{}\" not found", .0.namespace, .0.name, .0.name)]
+    NoServiceAccount(ServiceAccount),
+    #[error("failed to confirm ServiceAccount '{account}' can be used to prune objects")]
+    ServiceAccount {
+        account: ServiceAccount,
+        #[source]
+        source: kube::Error,
+    },
+    #[error(transparent)]
+    Invalid(InvalidServiceAccount),
+}
+
+impl Error {
+    /// Tells whether the account is not there, so that nothing can be deleted as it.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::NoServiceAccount(_))
+    }
+}
+
+/// Returns the `ServiceAccount` that the objects of a Kustomization are applied as; none where it is the daemon itself.
+pub fn service_account(object: &Kustomization, default: Option<&str>) -> Option<ServiceAccount> {
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    ServiceAccount::of(namespace, object.spec.service_account_name.as_deref(), default)
+}
+
+impl Environments {
+    /// Returns the connection that everything of a Kustomization is done through.
+    pub(super) async fn connect(&self, object: &Kustomization, owner: &Owner) -> Result<Arc<Connection>, Error> {
+        let own = self.connections.own();
+        let connection = match service_account(object, self.default_service_account.as_deref()) {
+            None => own.clone(),
+            Some(account) => {
+                match self.accounts.exists(&account).await {
+                    Ok(true) => {}
+                    Ok(false) => return Err(Error::NoServiceAccount(account)),
+                    // What nobody may delete would keep the object for ever.
+                    Err(source) if object.metadata.deletion_timestamp.is_some() => {
+                        return Err(Error::ServiceAccount { account, source });
+                    }
+                    Err(error) => {
+                        tracing::debug!(%account, error = %chain(&error), "not known whether the account exists");
+                    }
+                }
+                self.connections.impersonating(own, &account).map_err(Error::Invalid)?
+            }
+        };
+        self.memory.with(owner, |known| known.connection = Some(connection.clone()));
+        Ok(connection)
+    }
+}
