@@ -467,7 +467,16 @@ async fn a_release_is_applied_to_the_cluster_of_its_kubeconfig_and_uninstalled_f
     here.apply(&release("ui", "plain", &format!("{elsewhere}\n  values: {{text: two}}")));
     CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two", |note| field(note, "/data/text") == "two").await;
 
-    // Drift there, and a person's helm there, are seen at the interval, which the status says.
+    // A person's helm there is answered at once.
+    there.helm(&["rollback", "ui", "1", "-n", TENANT, "--force-conflicts"]);
+    let until = tokio::time::Instant::now() + SOON;
+    while !there.helm(&["history", "ui", "-n", TENANT]).lines().last().is_some_and(|last| last.starts_with('4')) {
+        assert!(tokio::time::Instant::now() < until, "the rollback is answered by a revision");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two after all", |note| field(note, "/data/text") == "two").await;
+
+    // Drift there is seen at the interval, which the status says.
     let watched = format!("{elsewhere}\n  values: {{text: two}}\n  driftDetection: {{mode: enabled}}");
     here.apply(&release("ui", "plain", &watched).replace("interval: 1h", "interval: 3s"));
     let is_looked_at = |object: &DynamicObject| {
@@ -478,13 +487,6 @@ async fn a_release_is_applied_to_the_cluster_of_its_kubeconfig_and_uninstalled_f
     let edit = json!({ "data": { "text": "edited" } });
     CONFIG_MAP.api(&far, TENANT).patch("ui", &PatchParams::default(), &Patch::Merge(edit)).await.unwrap();
     CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two again", |note| field(note, "/data/text") == "two").await;
-    there.helm(&["rollback", "ui", "1", "-n", TENANT, "--force-conflicts"]);
-    CONFIG_MAP.until(&far, (TENANT, "ui"), SOON, "say two after all", |note| field(note, "/data/text") == "two").await;
-    let until = tokio::time::Instant::now() + SOON;
-    while !there.helm(&["history", "ui", "-n", TENANT]).lines().last().is_some_and(|last| last.starts_with("4")) {
-        assert!(tokio::time::Instant::now() < until, "the rollback is answered by a revision");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere = evil.replace("127.0.0.1:1", &silent.local_addr().unwrap().to_string());
     let nowhere = nowhere.replace("{exec: ", "{token: a, extensions: ").replace("extensions: {", "x: {");

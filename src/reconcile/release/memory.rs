@@ -15,7 +15,7 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::decide::LastRelease;
+use super::{decide::LastRelease, remote_records::Held};
 use crate::{
     api::{HelmRelease, helm_release::ValuesReferenceKind},
     cluster::connection::Connection,
@@ -100,6 +100,8 @@ pub struct Remembered {
     pub connection: Option<Arc<Connection>>,
     /// The connection to another cluster, and the kubeconfig that it was made of.
     pub remote: Option<Remote>,
+    /// The watch of its records on another cluster.
+    pub records: Option<Held>,
     /// The digest of values that those of the last release fill in: of which revision, and over which values.
     pub reused: Option<(i64, String, String)>,
     /// Why the last run could not read what the release needs only to change.
@@ -188,6 +190,11 @@ impl Memory {
     /// Says where a release is recorded, so that changes of its records find it.
     pub fn recorded_at(&self, key: &ObjectRef<HelmRelease>, place: Place) {
         lock(&self.places).insert(place, key.clone());
+    }
+
+    /// Returns the release that is recorded at a place.
+    pub fn recorded_by(&self, place: &Place) -> Option<ObjectRef<HelmRelease>> {
+        lock(&self.places).get(place).cloned()
     }
 
     /// Says which configs a release reads, so that their changes find it.
@@ -382,7 +389,7 @@ impl Entry {
 }
 
 /// Reads release and revision from a record's name, `sh.helm.release.v1.NAME.vN`.
-fn record_of(name: &str) -> Option<(String, i64)> {
+pub fn record_of(name: &str) -> Option<(String, i64)> {
     let (release, version) = name.strip_prefix(RECORD_PREFIX)?.rsplit_once(".v")?;
     Some((release.to_owned(), version.parse().ok()?))
 }

@@ -19,6 +19,7 @@ pub mod obstacle;
 pub mod post_render;
 pub mod record;
 mod redaction;
+pub mod remote_records;
 pub mod report;
 mod supported;
 pub mod target;
@@ -39,6 +40,7 @@ use self::{
     drift::Drifts,
     memory::{Memory, Place},
     obstacle::{Class, Obstacle},
+    remote_records::RemoteRecords,
     report::{Notice, Report},
 };
 use super::{
@@ -81,6 +83,7 @@ pub struct Releases {
     pub oci_repositories: Arc<Watched<OCIRepository>>,
     pub charts: Charts,
     pub memory: Arc<Memory>,
+    pub remote_records: RemoteRecords,
     pub drifts: Arc<Drifts>,
     pub events: EventRecorder,
     pub no_cross_namespace_refs: bool,
@@ -296,6 +299,8 @@ impl Releases {
             release: target::release_name(&object),
         };
         self.memory.recorded_at(&run.key(), place.clone());
+        let records = self.remote_records.hold(&connection, &place, &self.memory, &self.watched);
+        self.memory.remember(&run.key(), |known| known.records = records);
         let attempt = Attempt {
             storage: ReleaseStorage::new(connection.client.clone(), &place.namespace, meta::HELM_FIELD_MANAGER),
             connection,

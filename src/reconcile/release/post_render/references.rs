@@ -17,13 +17,13 @@ struct Reference {
 struct Kind {
     group: Option<String>,
     version: Option<String>,
-    kind: String,
+    name: String,
 }
 
 impl Kind {
     fn selects(&self, id: &Id) -> bool {
         let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
-        is(&self.group, &id.group) && is(&self.version, &id.version) && self.kind == id.kind
+        is(&self.group, &id.group) && is(&self.version, &id.version) && self.name == id.kind
     }
 }
 
@@ -33,7 +33,7 @@ fn read(text: &str) -> Vec<Reference> {
     let kind = |words: &[&str]| {
         let given = |word: &str| (word != "-").then(|| word.to_owned());
         let [group, version, kind, ..] = words else { return None };
-        Some(Kind { group: given(group), version: given(version), kind: (*kind).to_owned() })
+        Some(Kind { group: given(group), version: given(version), name: (*kind).to_owned() })
     };
     let mut named = Vec::new();
     let mut references = Vec::new();
