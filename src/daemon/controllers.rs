@@ -185,7 +185,7 @@ fn start(
     ));
     let kept = store.clone();
     let sources = Sources { store: store.clone(), secrets, events: events.reporting_as("source-controller") };
-    let git = Git::new(std::env::current_exe().map_err(Error::Program)?, git_environment());
+    let git = Git::new(running_program().map_err(Error::Program)?, git_environment());
     let git_repositories = GitRepositories { sources: sources.clone(), git };
     let indexes = Arc::new(Indexes::default());
     let helm_repositories = HelmRepositories { sources: sources.clone(), indexes: indexes.clone() };
@@ -267,6 +267,12 @@ fn accounts(client: &Client, scope: &Scope, kinds: &Kinds, default: Option<Strin
 
 fn spawn<R: Reconciler>(controllers: &mut JoinSet<()>, reconciler: R, watched: &Arc<Watched<R::Kind>>, shell: &Shell) {
     controllers.spawn(shell::run(Arc::new(reconciler), watched.clone(), shell.clone()));
+}
+
+/// The path of the program that runs: where the system tells, the very file, though another has taken its place since.
+fn running_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { Ok(running) } else { std::env::current_exe() }
 }
 
 /// The variables of the environment that a Git child process is given: proxies and certificates.

@@ -28,7 +28,7 @@ pub mod url;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -334,6 +334,7 @@ impl Git {
         let question = serde_json::to_vec(request).map_err(|error| GitError::Process(error.into()))?;
         std::fs::create_dir_all(home).map_err(GitError::Process)?;
         let mut child = Command::new(&self.program)
+            .arg0("bowline")
             .arg(SUBCOMMAND)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
