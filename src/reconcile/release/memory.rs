@@ -67,8 +67,48 @@ pub struct Memory {
     configs: Mutex<Index<ConfigKey, String>>,
     records: Mutex<Index<Place, BTreeMap<i64, String>>>,
     releases: Mutex<HashMap<ObjectRef<HelmRelease>, Remembered>>,
-    places: Mutex<HashMap<Place, ObjectRef<HelmRelease>>>,
-    readers: Mutex<HashMap<ConfigKey, Vec<ObjectRef<HelmRelease>>>>,
+    places: Mutex<Relation<Place>>,
+    readers: Mutex<Relation<ConfigKey>>,
+}
+
+/// Which releases something concerns, and what concerns a release. Both ways are kept, so that the change of one release
+/// costs the same among thousands.
+struct Relation<K> {
+    releases: HashMap<K, Vec<ObjectRef<HelmRelease>>>,
+    keys: HashMap<ObjectRef<HelmRelease>, Vec<K>>,
+}
+
+impl<K> Default for Relation<K> {
+    fn default() -> Self {
+        Self { releases: HashMap::new(), keys: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Eq + std::hash::Hash> Relation<K> {
+    /// Says all that concerns a release.
+    fn set(&mut self, release: &ObjectRef<HelmRelease>, keys: Vec<K>) {
+        if self.keys.get(release) == Some(&keys) {
+            return;
+        }
+        let before = self.keys.remove(release).unwrap_or_default();
+        for key in before.iter().filter(|key| !keys.contains(key)) {
+            let Some(releases) = self.releases.get_mut(key) else { continue };
+            releases.retain(|known| known != release);
+            if releases.is_empty() {
+                self.releases.remove(key);
+            }
+        }
+        for key in keys.iter().filter(|key| !before.contains(key)) {
+            self.releases.entry(key.clone()).or_default().push(release.clone());
+        }
+        if !keys.is_empty() {
+            self.keys.insert(release.clone(), keys);
+        }
+    }
+
+    fn of(&self, key: &K) -> Vec<ObjectRef<HelmRelease>> {
+        self.releases.get(key).cloned().unwrap_or_default()
+    }
 }
 
 /// What a watch has seen, and which of the watches that fill it are in sync.
@@ -189,7 +229,7 @@ impl Memory {
 
     /// Says where a release is recorded, so that changes of its records find it.
     pub fn recorded_at(&self, key: &ObjectRef<HelmRelease>, place: Place) {
-        lock(&self.places).insert(place, key.clone());
+        lock(&self.places).set(key, vec![place]);
     }
 
     /// Returns the release that is recorded at a place.
@@ -199,29 +239,20 @@ impl Memory {
 
     /// Says which configs a release reads, so that their changes find it.
     pub fn reads(&self, key: &ObjectRef<HelmRelease>, configs: Vec<ConfigKey>) {
-        let mut readers = lock(&self.readers);
-        readers.retain(|config, keys| {
-            if !configs.contains(config) {
-                keys.retain(|k| k != key);
-            }
-            !keys.is_empty()
-        });
+        let mut once = Vec::with_capacity(configs.len());
         for config in configs {
-            let keys = readers.entry(config).or_default();
-            if !keys.contains(key) {
-                keys.push(key.clone());
+            if !once.contains(&config) {
+                once.push(config);
             }
         }
+        lock(&self.readers).set(key, once);
     }
 
     /// Forgets a release that is gone.
     pub fn forget(&self, key: &ObjectRef<HelmRelease>) {
         lock(&self.releases).remove(key);
-        lock(&self.places).retain(|_, k| k != key);
-        lock(&self.readers).retain(|_, keys| {
-            keys.retain(|k| k != key);
-            !keys.is_empty()
-        });
+        lock(&self.places).set(key, Vec::new());
+        lock(&self.readers).set(key, Vec::new());
     }
 
     /// Watches the metadata of `ConfigMaps` and Secrets until cancelled, and calls `trigger` for each release that reads
@@ -356,8 +387,8 @@ impl Memory {
 
     fn affected(&self, entry: &Entry) -> Vec<ObjectRef<HelmRelease>> {
         match &entry.record {
-            Some((place, _)) => lock(&self.places).get(place).cloned().into_iter().collect(),
-            None => lock(&self.readers).get(&entry.config).cloned().unwrap_or_default(),
+            Some((place, _)) => lock(&self.places).of(place),
+            None => lock(&self.readers).of(&entry.config),
         }
     }
 }
