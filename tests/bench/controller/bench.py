@@ -19,9 +19,11 @@ from measure import Cost
 from phases import Bench, Push
 from servers import TOP
 
-ADDRESSES = "--metrics-addr 127.0.0.1:0 --health-addr 127.0.0.1:0 --storage-addr 127.0.0.1:0"
 # Artifacts outlive a restart, as on the volume of a cluster.
-BOWLINE = f"{{program}} run --kubeconfig {{{{kubeconfig}}}} --storage-path {{{{folder}}}}/artifacts {ADDRESSES} --log-level error"
+BOWLINE = (
+    "{program} run --kubeconfig {{kubeconfig}} --storage-path {{folder}}/artifacts "
+    "--metrics-addr 127.0.0.1:0 --health-addr {{health}} --storage-addr 127.0.0.1:0 --log-level error"
+)
 PHASES = "change,idle,restart,drift,delete"
 SPREAD_DEFINITIONS = 100
 ENVIRONMENTS = 20
@@ -29,7 +31,7 @@ ENVIRONMENTS = 20
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--controller", help="its command line; {kubeconfig} and {folder} are replaced, ' ;; ' separates processes")
+    parser.add_argument("--controller", help="its command line; {kubeconfig}, {folder} and {health} are replaced, ' ;; ' separates processes")
     parser.add_argument("--program", type=Path, default=TOP / "target/release/bowline", help="the bowline to measure")
     parser.add_argument("--sizes", default="100,500,1000", help="numbers of releases, with commas")
     parser.add_argument("--phases", default=PHASES, help="what comes after the install, with commas (default: %(default)s)")

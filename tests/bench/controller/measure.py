@@ -15,6 +15,8 @@ USER = "bowline"
 TICK = os.sysconf("SC_CLK_TCK")
 # The audit log is written behind the requests.
 AUDIT_SECONDS = 1.0
+DRY_RUN = "dry-run"
+READS = ("get", "list", DRY_RUN)
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -58,6 +60,10 @@ class Cost:
     def requests_a_release(self) -> float:
         return sum(self.requests.values()) / max(1, self.releases)
 
+    def writes(self) -> int:
+        """Requests that changed something."""
+        return sum(count for what, count in self.requests.items() if not what.startswith(READS))
+
 
 class AuditLog:
     """The requests that a user made, also those that it made as someone else. Watches and leases are not counted."""
@@ -80,8 +86,10 @@ class AuditLog:
                 at_rest = request["verb"] == "watch" or reference.get("resource") == "leases"
                 if request["user"]["username"] != USER or at_rest or request["stage"] == "ResponseStarted":
                     continue
+                path, _, query = request["requestURI"].partition("?")
                 what = "/".join(filter(None, [reference.get("resource"), reference.get("subresource")]))
-                counts[f'{request["verb"]} {what or request["requestURI"].partition("?")[0]}'] += 1
+                verb = f'{DRY_RUN} {request["verb"]}' if "dryRun=All" in query else request["verb"]
+                counts[f"{verb} {what or path}"] += 1
         return dict(counts.most_common())
 
 

@@ -106,11 +106,12 @@ class Bench:
         self.keep(self.meter.end())
 
     def restart(self, count: int) -> None:
-        """Until it is quiet again."""
+        """Until it is quiet again; its latency is how long until it said that it is ready."""
         self.controller.stop()
         self.controller.start()
         self.meter.begin("restart", count)
         self.meter.restarted()
+        self.meter.cost.latencies += self.controller.ready(self.limit(count))
         self.quiet()
         self.meter.done()
         self.meter.cost.seconds -= QUIET_SECONDS

@@ -25,19 +25,21 @@ def percentile(values: list[float], part: float) -> float:
 def table(costs: list[Cost]) -> str:
     """GitHub's table; seconds and MiB."""
     rows = [
-        "| phase | releases | time | CPU | peak memory | API server CPU | requests a release | of these |",
-        "|---|---|---|---|---|---|---|---|",
+        "| phase | releases | time | CPU | peak memory | API server CPU | requests a release | writes | of these |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for cost in costs:
         count = max(1, cost.releases)
         top = list(cost.requests.items())[:LARGEST_REQUESTS]
         of_these = ", ".join(f"{what} {number / count:.1f}" for what, number in top)
         time = f"{cost.seconds:.1f} s"
-        if cost.latencies:
+        if cost.phase.endswith("restart") and cost.latencies:
+            time += f" (ready after {cost.latencies[0]:.2f} s)"
+        elif cost.latencies:
             time += f" (each: median {percentile(cost.latencies, 0.5):.2f} s, p99 {percentile(cost.latencies, 0.99):.2f} s)"
         rows.append(
             f"| {cost.phase} | {cost.releases} | {time} | {cost.cpu:.1f} s | {cost.peak:.0f} MiB "
-            f"| {cost.api_server_cpu:.1f} s | {cost.requests_a_release():.1f} | {of_these} |"
+            f"| {cost.api_server_cpu:.1f} s | {cost.requests_a_release():.1f} | {cost.writes()} | {of_these} |"
         )
     return "\n".join(rows)
 

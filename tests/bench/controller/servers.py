@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[3]
 START_SECONDS = 120
+POLL_SECONDS = 0.02
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
 
 
 def program(name: str, part: str) -> Path:
@@ -46,13 +56,16 @@ class ControlPlane:
 
 
 class Controller:
-    """The controller under test: a command line, of which `{kubeconfig}` and `{folder}`, one that goes with the run, are replaced.
+    """The controller under test: a command line, of which are replaced `{kubeconfig}`, `{folder}`, one that goes with the
+    run, and `{health}`, an address where it answers `/readyz`.
 
     Several processes (Flux has two) are separated by ` ;; `.
     """
 
     def __init__(self, command: str, kubeconfig: Path, log: Path) -> None:
-        self.commands = [shlex.split(part.format(kubeconfig=kubeconfig, folder=log.parent)) for part in command.split(" ;; ")]
+        self.health = f"127.0.0.1:{free_port()}" if "{health}" in command else None
+        places = {"kubeconfig": kubeconfig, "folder": log.parent, "health": self.health}
+        self.commands = [shlex.split(part.format(**places)) for part in command.split(" ;; ")]
         self.kubeconfig = kubeconfig
         self.log = log
         self.processes: list[subprocess.Popen] = []
@@ -69,6 +82,15 @@ class Controller:
         if ended:
             raise SystemExit(f"{ended} ended by itself; its log is {self.log}")
         return [process.pid for process in self.processes]
+
+    def ready(self, limit: float) -> list[float]:
+        """How many seconds until it says that it is ready; nothing where it was not told to say so."""
+        begun = time.monotonic()
+        while self.health and time.monotonic() - begun < limit:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{self.health}/readyz", timeout=limit):
+                return [time.monotonic() - begun]
+            time.sleep(POLL_SECONDS)
+        return []
 
     def stop(self) -> float:
         """Asks it to end, and returns how many seconds that took."""
