@@ -14,6 +14,7 @@ use http::{Method, header};
 use jiff::Timestamp;
 use kube::{Client, Resource};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -203,7 +204,7 @@ impl Sender {
 
     async fn send(&mut self, note: &Note, component: &'static str) -> Result<(), kube::Error> {
         let now = Timestamp::now();
-        let key = (note.clone_key(), component);
+        let key = (note.digest(), component);
         if let Some((path, count)) = self.sent.raise(&key) {
             let patch = json!({"count": count, "lastTimestamp": seconds(now)});
             let headers = [(header::CONTENT_TYPE, "application/merge-patch+json")];
@@ -265,14 +266,16 @@ pub(super) fn seconds(now: Timestamp) -> String {
 }
 
 impl Note {
-    /// Two notes are the same event when they differ in nothing but the object's resourceVersion.
-    fn clone_key(&self) -> String {
+    /// Digests what makes an event: two notes are the same one when they differ in nothing but the object's
+    /// resourceVersion.
+    fn digest(&self) -> [u8; 32] {
         let involved = Involved { resource_version: String::new(), ..self.involved.clone() };
-        format!("{involved:?}\n{:?}\n{}\n{}\n{:?}", self.severity, self.reason, self.message, self.annotations)
+        let said = (&self.severity, &self.reason, &self.message, &self.annotations);
+        Sha256::digest(format!("{involved:?}\n{said:?}")).into()
     }
 }
 
-type Key = (String, &'static str);
+type Key = ([u8; 32], &'static str);
 
 /// The events that were sent last, and how often.
 #[derive(Default)]
@@ -289,7 +292,7 @@ impl Memory {
     }
 
     fn remember(&mut self, key: Key, path: String) {
-        if self.counts.insert(key.clone(), (path, 1)).is_none() {
+        if self.counts.insert(key, (path, 1)).is_none() {
             self.order.push_back(key);
         }
         if self.order.len() > REMEMBERED
@@ -324,23 +327,23 @@ mod tests {
     #[test]
     fn the_same_event_is_counted_whatever_version_its_object_has() {
         let mut memory = Memory::default();
-        let first = (note("x").clone_key(), "c");
-        memory.remember(first.clone(), "/path".to_owned());
+        let first = (note("x").digest(), "c");
+        memory.remember(first, "/path".to_owned());
         let mut later = note("x");
         later.involved.resource_version = "2".into();
-        assert_eq!(memory.raise(&(later.clone_key(), "c")), Some(("/path".to_owned(), 2)));
-        assert_eq!(memory.raise(&(note("y").clone_key(), "c")), None);
-        assert_eq!(memory.raise(&(note("x").clone_key(), "other")), None);
+        assert_eq!(memory.raise(&(later.digest(), "c")), Some(("/path".to_owned(), 2)));
+        assert_eq!(memory.raise(&(note("y").digest(), "c")), None);
+        assert_eq!(memory.raise(&(note("x").digest(), "other")), None);
     }
 
     #[test]
     fn memory_is_bounded() {
         let mut memory = Memory::default();
         for number in 0..=REMEMBERED {
-            memory.remember((number.to_string(), "c"), String::new());
+            memory.remember((note(&number.to_string()).digest(), "c"), String::new());
         }
         assert_eq!((memory.counts.len(), memory.order.len()), (REMEMBERED, REMEMBERED));
-        assert_eq!(memory.raise(&("0".to_owned(), "c")), None, "the oldest went");
+        assert_eq!(memory.raise(&(note("0").digest(), "c")), None, "the oldest went");
     }
 
     #[test]

@@ -136,6 +136,7 @@ pub async fn ready(
     // Dropped on the way out, which ends the watches.
     let _watches = watch_groups(client, board.groups(&options.labels), &sender);
     drop(sender);
+    board.forget_writes();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Err(WaitError::Canceled),
@@ -273,7 +274,8 @@ fn watch_groups(client: &Client, groups: Vec<Group>, sender: &Reports) -> JoinSe
     tasks
 }
 
-/// What is known of the objects while they are waited for.
+/// What is known of the objects while they are waited for. Thousands of releases may wait at one time: a tree is kept
+/// where something may still be said of it.
 struct Board {
     rule: Ready,
     checks: Arc<HealthChecks>,
@@ -285,16 +287,34 @@ impl Board {
     fn new(targets: Vec<WaitTarget>, rule: Ready, checks: Arc<HealthChecks>) -> Self {
         let mut board = Self { rule, checks, targets: Vec::new(), states: HashMap::new() };
         for wait in &targets {
-            let health = match &wait.known {
-                Some(tree) => board.judge(tree),
+            match &wait.known {
+                Some(tree) => board.note(wait.target.id.clone(), tree.clone()),
                 None => {
-                    Health { status: Status::Unknown, reason: "Unknown".to_owned(), message: "not seen yet".to_owned() }
+                    let message = "not seen yet".to_owned();
+                    let unknown = Health { status: Status::Unknown, reason: "Unknown".to_owned(), message };
+                    board.states.insert(wait.target.id.clone(), (None, unknown));
                 }
-            };
-            board.states.insert(wait.target.id.clone(), (wait.known.clone(), health));
+            }
         }
         board.targets = targets;
         board
+    }
+
+    fn note(&mut self, id: ObjectId, mut tree: Value) {
+        let health = self.judge(&tree);
+        // What went well is told of a Job alone, when it goes away.
+        let is_told = health.status != Status::Current || id.kind == "Job";
+        if let Some(metadata) = tree.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+        self.states.insert(id, (is_told.then_some(tree), health));
+    }
+
+    /// Lets go of the trees that the writes returned, once the watches know where they begin.
+    fn forget_writes(&mut self) {
+        for wait in &mut self.targets {
+            wait.known = None;
+        }
     }
 
     fn judge(&self, tree: &Value) -> Health {
@@ -359,8 +379,7 @@ impl Board {
 
     fn see(&mut self, group: &Group, item: Value) {
         let Some(id) = group.ids.iter().find(|id| object::name(&item) == Some(&id.name)) else { return };
-        let health = self.judge(&item);
-        self.states.insert(id.clone(), (Some(item), health));
+        self.note(id.clone(), item);
     }
 
     /// A Job that goes away by its time to live has done its work; anything else that goes away is missing.

@@ -114,6 +114,26 @@ pub struct Permit {
     held: Arc<Mutex<Option<OwnedSemaphorePermit>>>,
 }
 
+/// The permits of one controller, and the line of the runs that have not begun.
+struct Permits {
+    all: Arc<Semaphore>,
+    /// Only the first of the line asks for a permit, so that a run that has waited for its workloads does not stand
+    /// behind all that have not begun: what is begun holds memory, and is nearly done.
+    line: Semaphore,
+}
+
+impl Permits {
+    fn new(count: usize) -> Self {
+        Self { all: Arc::new(Semaphore::new(count.max(1))), line: Semaphore::new(1) }
+    }
+
+    async fn take(&self) -> Permit {
+        // Neither semaphore is ever closed.
+        let _first = self.line.acquire().await;
+        Permit::take(self.all.clone()).await
+    }
+}
+
 impl Permit {
     async fn take(all: Arc<Semaphore>) -> Self {
         // The semaphore is never closed.
@@ -248,7 +268,7 @@ struct Runs<R: Reconciler> {
     reconciler: Arc<R>,
     watched: Arc<Watched<R::Kind>>,
     shell: Shell,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     backoff: Mutex<Backoff<ObjectRef<R::Kind>>>,
 }
 
@@ -261,7 +281,7 @@ where
     let store = watched.store();
     let shutdown = shell.shutdown.clone();
     let runs = Arc::new(Runs {
-        permits: Arc::new(Semaphore::new(shell.concurrent.max(1))),
+        permits: Permits::new(shell.concurrent),
         backoff: Mutex::new(Backoff::new(shell.retry)),
         reconciler,
         watched,
@@ -294,6 +314,8 @@ where
 {
     async fn one(&self, object: &R::Kind) -> Action {
         let key = ObjectRef::from_obj(object);
+        // Thousands may stand in line: a run takes its room, and its object, when it is its turn.
+        let permit = self.permits.take().await;
         let Some(object) = self.watched.get(&key) else {
             lock(&self.backoff).forget(&key);
             return Action::await_change();
@@ -302,13 +324,13 @@ where
         // `name` is the span's own in JSON lines.
         let span = tracing::info_span!("reconcile", controller = R::CONTROLLER, %kind, %namespace, object = %name);
         let started = Instant::now();
-        let next = self.run(object).instrument(span.clone()).await;
+        let next = Box::pin(self.run(object, permit)).instrument(span.clone()).await;
         self.shell.metrics.reconciled(&kind, &namespace, &name, started.elapsed(), next == Next::Retry);
         span.in_scope(|| tracing::debug!(?next, "run ended"));
         self.action(&key, next)
     }
 
-    async fn run(&self, object: Arc<R::Kind>) -> Next {
+    async fn run(&self, object: Arc<R::Kind>, permit: Permit) -> Next {
         let status = object.status().cloned().unwrap_or_default();
         let mut run = Run {
             api: Api::namespaced(self.shell.client.clone(), &object.namespace().unwrap_or_default()),
@@ -316,7 +338,7 @@ where
             status,
             object,
             watched: self.watched.clone(),
-            permit: Permit::take(self.permits.clone()).await,
+            permit,
             shutdown: self.shell.shutdown.clone(),
             is_released: false,
         };
@@ -394,6 +416,29 @@ mod tests {
         assert_eq!((here.available_permits(), there.available_permits()), (1, 0));
         drop(permit);
         assert_eq!(there.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_has_waited_goes_before_those_that_have_not_begun() {
+        let permits = Arc::new(Permits::new(1));
+        let begun = permits.take().await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut others = tokio::task::JoinSet::new();
+        for new in 0..6 {
+            let (permits, order) = (permits.clone(), order.clone());
+            others.spawn(async move {
+                let _permit = permits.take().await;
+                lock(&order).push(format!("new {new}"));
+                tokio::task::yield_now().await;
+            });
+        }
+        tokio::task::yield_now().await;
+        begun.waiting(tokio::task::yield_now()).await;
+        lock(&order).push("begun".to_owned());
+        drop(begun);
+        while others.join_next().await.is_some() {}
+        // One that has its permit meanwhile, and the first of the line.
+        assert!(lock(&order).iter().position(|run| run == "begun").is_some_and(|at| at <= 2), "{order:?}");
     }
 
     #[test]

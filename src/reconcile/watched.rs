@@ -1,7 +1,7 @@
 //! One kind's objects as the API server has them, and who wants to hear of their changes.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     fmt::Debug,
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
@@ -90,6 +90,12 @@ fn version<K: Resource>(object: &K) -> u64 {
     object.meta().resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0)
 }
 
+/// Takes away what no controller reads of an object of its own kind, and what would be most of its room.
+fn without_managers<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    object
+}
+
 /// Tells whether an object that is being deleted is held by nobody.
 fn is_ended<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty()
@@ -174,6 +180,7 @@ where
 
     /// Remembers the state that a write of ours returned.
     pub fn wrote(&self, object: K) {
+        let object = without_managers(object);
         lock(&self.written).insert(ObjectRef::from_obj(&object), Arc::new(object));
     }
 
@@ -279,8 +286,10 @@ where
     }
 
     fn changed(&self, key: &ObjectRef<K>, change: &Change<K>) {
-        if change.after.is_none() {
-            lock(&self.written).remove(key);
+        if let Entry::Occupied(written) = lock(&self.written).entry(key.clone())
+            && change.after.as_ref().is_none_or(|after| version(after.as_ref()) >= version(written.get().as_ref()))
+        {
+            written.remove();
         }
         if asks_for_reconcile(change) {
             self.trigger(key.clone());
@@ -301,7 +310,7 @@ where
 
 fn decoded<K: Watchable>(event: watcher::Event<DeserializeGuard<K>>) -> Option<watcher::Event<K>> {
     let object = |guard: DeserializeGuard<K>| match guard.0 {
-        Ok(object) => Some(object),
+        Ok(object) => Some(without_managers(object)),
         Err(InvalidObject { error, metadata }) => {
             tracing::error!(
                 kind = %K::kind(&()),

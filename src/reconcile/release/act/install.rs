@@ -77,7 +77,7 @@ impl Work<'_> {
         }
         self.create(&record, acted, false).await?;
         acted.inventory = Some(inventory_of(&resources, &definitions));
-        match self.perform_install(&mut record, &resources, &settings, acted).await {
+        match self.perform_install(&mut record, resources, &settings, acted).await {
             Ok(()) => {
                 record.info.status = RecordStatus::Deployed;
                 "Install complete".clone_into(&mut record.info.description);
@@ -120,7 +120,7 @@ impl Work<'_> {
     async fn perform_install(
         &self,
         record: &mut Release,
-        resources: &[objects::Resource],
+        resources: Vec<objects::Resource>,
         settings: &Install,
         acted: &mut Acted,
     ) -> Result<(), Error> {
@@ -133,7 +133,9 @@ impl Work<'_> {
         let mut outcome = Outcome::default();
         let before = Before::New { takes: !settings.disable_take_ownership };
         let writing = Writing { owner: Some(&owner), ..self.writing(method::of_record(record.apply_method), before) };
-        writing.all(resources, &mut outcome).await.map_err(Error::Apply)?;
+        writing.all(&resources, &mut outcome).await.map_err(Error::Apply)?;
+        // A wait may be long, and nothing is read of them in it.
+        drop(resources);
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PostInstall, timeout, acted, |_| true).await;

@@ -87,13 +87,14 @@ impl Work<'_> {
         }
         let mut outcome = Outcome::default();
         let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
-        let change = Change { resources: &resources, old: &old, migrates, force: settings.force };
+        let change = Change { resources, old, migrates, force: settings.force };
         let replaced = self.replace(record, &change, timeout, &mut outcome).await;
         if replaced.is_err() && settings.cleanup_on_fail {
             objects::delete_all(&self.connection.client, &outcome.created, Propagation::Background).await;
         }
         replaced?;
-        acted.inventory = Some(inventory_of(&resources, &[]));
+        acted.inventory = Some(inventory_of(&change.resources, &[]));
+        drop(change);
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PostRollback, timeout, acted, |_| true).await;

@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// From the objects of one revision to those of the next.
-pub(super) struct Change<'a> {
-    pub resources: &'a [Resource],
-    pub old: &'a [Resource],
+pub(super) struct Change {
+    pub resources: Vec<Resource>,
+    pub old: Vec<Resource>,
     /// The old ones were written client-side.
     pub migrates: bool,
     /// Objects whose fields cannot be changed are made anew.
@@ -90,8 +90,8 @@ impl Work<'_> {
         acted.inventory = Some(inventory_of(&resources, &definitions));
         let mut created = Vec::new();
         let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
-        let change = Change { resources: &resources, old: &old, migrates, force: settings.force };
-        match self.perform_upgrade(&mut record, &change, &settings, &mut created, acted).await {
+        let change = Change { resources, old, migrates, force: settings.force };
+        match self.perform_upgrade(&mut record, change, &settings, &mut created, acted).await {
             Ok(()) => {
                 if current.info.status != RecordStatus::Superseded {
                     current.info.status = RecordStatus::Superseded;
@@ -153,7 +153,7 @@ impl Work<'_> {
     async fn perform_upgrade(
         &self,
         record: &mut Release,
-        change: &Change<'_>,
+        change: Change,
         settings: &Upgrade,
         created: &mut Vec<Target>,
         acted: &mut Acted,
@@ -164,7 +164,9 @@ impl Work<'_> {
             ran.map_err(super::hook_failed("pre-upgrade hooks failed"))?;
         }
         let mut outcome = Outcome::default();
-        let replaced = self.replace(record, change, timeout, &mut outcome).await;
+        let replaced = self.replace(record, &change, timeout, &mut outcome).await;
+        // A wait may be long, and nothing is read of the objects in it.
+        drop(change);
         *created = std::mem::take(&mut outcome.created);
         replaced?;
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
@@ -179,11 +181,12 @@ impl Work<'_> {
     pub(super) async fn replace(
         &self,
         record: &Release,
-        change: &Change<'_>,
+        change: &Change,
         timeout: Duration,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let &Change { resources, old, migrates, force } = change;
+        let Change { resources, old, migrates, force } = change;
+        let (migrates, force) = (*migrates, *force);
         let owner = objects::Owner::of(record);
         let replaces = force;
         let force = force.then_some(Force { timeout, shutdown: &self.shutdown });
