@@ -64,16 +64,7 @@ fn print(value: &Value, out: &mut Vec<u8>, start: usize, depth: usize) -> Result
             out.extend_from_slice(b"i)");
         }
         Value::Str(s) => out.extend_from_slice(s),
-        Value::Bytes(bytes) => {
-            out.push(b'[');
-            for (at, byte) in bytes.iter().enumerate() {
-                if at > 0 {
-                    out.push(b' ');
-                }
-                push_decimal(out, *byte);
-            }
-            out.push(b']');
-        }
+        Value::Bytes(bytes) => print_bytes(bytes, out),
         Value::List(list) => {
             out.push(b'[');
             for (at, item) in list.iter().enumerate() {
@@ -122,15 +113,51 @@ fn print(value: &Value, out: &mut Vec<u8>, start: usize, depth: usize) -> Result
     Ok(())
 }
 
-/// Appends a byte's number. Charts put whole files as bytes into what they print, which is slow through the formatter.
-fn push_decimal(out: &mut Vec<u8>, byte: u8) {
-    if byte >= 100 {
-        out.push(b'0' + byte / 100);
+/// Each byte's number with a blank behind it, and the length of both.
+static NUMBERS: [([u8; 4], u8); 256] = {
+    let mut table = [([b' '; 4], 0); 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let digits = [byte as u8 / 100, byte as u8 / 10 % 10, byte as u8 % 10];
+        let skipped = if byte < 10 {
+            2
+        } else if byte < 100 {
+            1
+        } else {
+            0
+        };
+        let mut at = skipped;
+        while at < 3 {
+            table[byte].0[at - skipped] = b'0' + digits[at];
+            at += 1;
+        }
+        table[byte].1 = 4 - skipped as u8;
+        byte += 1;
     }
-    if byte >= 10 {
-        out.push(b'0' + byte / 10 % 10);
+    table
+};
+
+/// How many bytes are printed at a time.
+const PIECE: usize = 1024;
+
+/// Appends bytes as a list of their numbers. Charts put whole files as bytes into what they print, so this is quick.
+fn print_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len() * 4 + 2);
+    out.push(b'[');
+    let mut piece = [0; PIECE * 4];
+    for part in bytes.chunks(PIECE) {
+        let mut end = 0;
+        for byte in part {
+            let (text, length) = &NUMBERS[usize::from(*byte)];
+            piece[end..end + 4].copy_from_slice(text);
+            end += usize::from(*length);
+        }
+        out.extend_from_slice(&piece[..end]);
     }
-    out.push(b'0' + byte % 10);
+    if !bytes.is_empty() {
+        out.pop();
+    }
+    out.push(b']');
 }
 
 fn append(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
@@ -140,14 +167,16 @@ fn append(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::push_decimal;
+    use super::{PIECE, Value};
 
     #[test]
-    fn every_byte_is_written_as_its_number() {
-        for byte in 0..=u8::MAX {
+    fn bytes_are_written_as_their_numbers() {
+        for length in [0, 1, 256, PIECE - 1, PIECE, 3 * PIECE + 1] {
+            let bytes: Vec<u8> = (0..length).map(|at| at as u8).collect();
             let mut out = Vec::new();
-            push_decimal(&mut out, byte);
-            assert_eq!(out, byte.to_string().into_bytes());
+            Value::Bytes(bytes.clone().into()).print(&mut out).expect("no limit is near");
+            let numbers: Vec<String> = bytes.iter().map(u8::to_string).collect();
+            assert_eq!(String::from_utf8_lossy(&out), format!("[{}]", numbers.join(" ")));
         }
     }
 }

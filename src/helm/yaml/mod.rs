@@ -14,6 +14,7 @@ mod leaf;
 mod manifests;
 mod order;
 mod parser;
+mod plain;
 mod reader;
 mod resolve;
 mod scalar;
@@ -44,6 +45,11 @@ enum Dialect {
 
 /// Reads the first document of a text, null if there is none. Later documents are not looked at.
 pub fn parse(text: &[u8]) -> Result<Value, Error> {
+    plain::read(text).map_or_else(|| parse_slowly(text), Ok)
+}
+
+/// Reads the first document of a text as [`parse`] does, by the rules for all of YAML alone.
+pub fn parse_slowly(text: &[u8]) -> Result<Value, Error> {
     first(text, Rules::default())
 }
 
