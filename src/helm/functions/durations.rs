@@ -205,7 +205,7 @@ pub fn coarse(nanos: i64) -> String {
 }
 
 /// Quotes as package time does: bytes beyond ASCII and control characters as `\x`.
-pub(super) fn quote(text: &[u8]) -> String {
+pub(crate) fn quote(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for byte in text {

@@ -1,7 +1,7 @@
 //! From a schema's document to nodes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, OnceLock};
 
 use regex::bytes::Regex;
 use serde_json::{Map, Number, Value};
@@ -57,19 +57,19 @@ impl Compiled {
 
 /// The compiled schema of a draft, which every schema of the draft is checked against.
 fn draft_schema(draft: Draft) -> &'static Schema {
-    static SCHEMAS: LazyLock<HashMap<&'static str, Schema>> = LazyLock::new(|| {
-        let drafts = [Draft::D4, Draft::D6, Draft::D7, Draft::D2019, Draft::D2020];
-        drafts
-            .into_iter()
-            .filter_map(|draft| {
-                let document = draft_document(draft.url())?;
-                let schema = Compiler::new(true).compile(draft.url(), document).ok()?;
-                Some((draft.url(), schema))
-            })
-            .collect()
-    });
-    static ANYTHING: Schema = Schema { nodes: Vec::new() };
-    SCHEMAS.get(draft.url()).unwrap_or(&ANYTHING)
+    static SCHEMAS: [OnceLock<Schema>; 5] = [const { OnceLock::new() }; 5];
+    let at = match draft {
+        Draft::D4 => 0,
+        Draft::D6 => 1,
+        Draft::D7 => 2,
+        Draft::D2019 => 3,
+        Draft::D2020 => 4,
+    };
+    SCHEMAS[at].get_or_init(|| {
+        let document = draft_document(draft.url());
+        let compiled = document.and_then(|document| Compiler::new(true).compile(draft.url(), document).ok());
+        compiled.unwrap_or(Schema { nodes: Vec::new() })
+    })
 }
 
 struct Compiler {
@@ -106,19 +106,27 @@ impl Compiler {
     fn add_root(&mut self, url: &str, document: Arc<Value>) -> Result<(), String> {
         let mut unknown = Vec::new();
         let root = Root::read(url, document, &mut unknown)?;
-        self.note(&unknown);
+        self.note(&unknown)?;
         check_against_draft(&root, "")?;
         self.roots.insert(url.to_string(), root);
         Ok(())
     }
 
-    fn note(&mut self, unknown: &[String]) {
+    /// Notes the documents that are not loaded, where they are of a kind that Helm would load.
+    fn note(&mut self, unknown: &[String]) -> Result<(), String> {
         for url in unknown {
+            if let Some(path) = url.strip_prefix("file://") {
+                return Err(format!("failing loading {}: open {path}: no such file or directory", quote(url)));
+            }
+            if !matches!(url.split(':').next(), Some("http" | "https" | "urn")) {
+                return Err(format!("failing loading {0}: no URLLoader registered for {0}", quote(url)));
+            }
             let notice = unresolved(url);
             if !self.notices.contains(&notice) {
                 self.notices.push(notice);
             }
         }
+        Ok(())
     }
 
     fn enqueue(&mut self, url: &str, ptr: &str) -> Id {
@@ -136,14 +144,7 @@ impl Compiler {
         if let Some(document) = draft_document(url) {
             return self.add_root(url, document);
         }
-        let scheme = url.split(':').next().unwrap_or("");
-        if let Some(path) = url.strip_prefix("file://") {
-            return Err(format!("failing loading {}: open {path}: no such file or directory", quote(url)));
-        }
-        if !matches!(scheme, "http" | "https" | "urn") {
-            return Err(format!("failing loading {0}: no URLLoader registered for {0}", quote(url)));
-        }
-        self.note(&[url.to_string()]);
+        self.note(&[url.to_string()])?;
         self.add_root(url, Arc::new(Value::Bool(true)))
     }
 
@@ -180,7 +181,7 @@ impl Compiler {
         let mut unknown = Vec::new();
         root.add(ptr, &mut unknown)?;
         check_against_draft(&root, ptr)?;
-        self.note(&unknown);
+        self.note(&unknown)?;
         self.roots.insert(url.to_string(), root);
         Ok(())
     }

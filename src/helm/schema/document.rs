@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Write;
 use std::sync::{Arc, LazyLock};
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::failure::escape;
 use super::node::Draft;
@@ -107,14 +107,42 @@ impl Draft {
     }
 }
 
+/// A draft's document where Helm's library has an older edition, which asks for more.
+type Edition = LazyLock<Arc<Value>>;
+
+static DRAFT_4: Edition = LazyLock::new(|| {
+    let text = json!({"type": "string"});
+    let properties =
+        [("enum", filled_array()), ("$ref", text), ("$schema", json!({"type": "string", "format": "uri"}))];
+    older(&referencing::meta::DRAFT4, properties)
+});
+static DRAFT_6: Edition = LazyLock::new(|| {
+    let any_names = json!({"type": "object", "additionalProperties": {"$ref": "#"}, "default": {}});
+    let any = json!(true);
+    older(&referencing::meta::DRAFT6, [("enum", filled_array()), ("patternProperties", any_names), ("examples", any)])
+});
+static DRAFT_7: Edition = LazyLock::new(|| older(&referencing::meta::DRAFT7, [("enum", filled_array())]));
+
+fn filled_array() -> Value {
+    json!({"type": "array", "items": {}, "minItems": 1, "uniqueItems": true})
+}
+
+fn older<const N: usize>(edition: &Value, properties: [(&str, Value); N]) -> Arc<Value> {
+    let mut document = edition.clone();
+    if let Some(known) = document.get_mut("properties").and_then(Value::as_object_mut) {
+        known.extend(properties.map(|(name, schema)| (name.to_string(), schema)));
+    }
+    Arc::new(document)
+}
+
 /// Finds one of the drafts' own documents.
 pub fn draft_document(url: &str) -> Option<Arc<Value>> {
     use referencing::meta;
     let path = url.strip_prefix("http://json-schema.org/").or_else(|| url.strip_prefix("https://json-schema.org/"))?;
     let document: &LazyLock<Arc<Value>> = match path {
-        "draft-04/schema" => &meta::DRAFT4,
-        "draft-06/schema" => &meta::DRAFT6,
-        "draft-07/schema" => &meta::DRAFT7,
+        "draft-04/schema" => &DRAFT_4,
+        "draft-06/schema" => &DRAFT_6,
+        "draft-07/schema" => &DRAFT_7,
         "draft/2019-09/schema" => &meta::DRAFT201909,
         "draft/2019-09/meta/applicator" => &meta::DRAFT201909_APPLICATOR,
         "draft/2019-09/meta/content" => &meta::DRAFT201909_CONTENT,

@@ -4,8 +4,8 @@ use std::net::Ipv6Addr;
 
 use regex::bytes::Regex;
 
-use crate::functions::re2;
 use crate::functions::urls::{self, Url};
+use crate::functions::{durations, re2};
 use crate::quote::quote_char;
 
 /// A format that is checked.
@@ -269,9 +269,9 @@ fn local_part(local: &str) -> Result<(), String> {
 }
 
 fn date(text: &str) -> Result<(), String> {
-    let quoted = crate::quote::quote(text);
+    let quoted = durations::quote(text.as_bytes());
     let malformed = |rest: &str, wanted: &str| {
-        let rest = crate::quote::quote(rest);
+        let rest = durations::quote(rest.as_bytes());
         refuse(format!("parsing time {quoted} as \"2006-01-02\": cannot parse {rest} as \"{wanted}\""))
     };
     let digits = |from: usize, to: usize| text.get(from..to).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
@@ -291,7 +291,7 @@ fn date(text: &str) -> Result<(), String> {
     }
     let Some(day) = digits(8, 10) else { return malformed(rest(8), "02") };
     if text.len() > 10 {
-        return refuse(format!("parsing time {quoted}: extra text: {}", crate::quote::quote(rest(10))));
+        return refuse(format!("parsing time {quoted}: extra text: {}", durations::quote(rest(10).as_bytes())));
     }
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {

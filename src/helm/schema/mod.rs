@@ -32,6 +32,7 @@ pub fn validate(node: &Node, values: &Map, notices: &mut Vec<Notice>) -> Result<
 
 fn collect(node: &Node, values: &Map, notices: &mut Vec<Notice>, text: &mut String) {
     if let Some(compiled) = node.chart().compiled_schema() {
+        notices.push(Notice::new(Level::Debug, "chart name").with("chart-name", node.name()));
         notices.extend(compiled.notices().iter().cloned());
         let checked = match Value::Map(values.clone()).to_json() {
             Ok(values) => compiled.check(&values),
@@ -43,6 +44,9 @@ fn collect(node: &Node, values: &Map, notices: &mut Vec<Notice>, text: &mut Stri
             text.push_str(&error);
         }
     }
+    let count = node.children().len().to_string();
+    let told = Notice::new(Level::Debug, "number of dependencies in the chart");
+    notices.push(told.with("chart", node.name()).with("dependencies", count));
     for child in node.children() {
         match values.get(child.name().as_bytes()) {
             None | Some(Value::Nil) => {}
