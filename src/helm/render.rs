@@ -399,3 +399,68 @@ fn dependency_value(dependency: &Dependency) -> Value {
         ("Version", text(&dependency.version)),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::chart::archive::BufferedFile;
+    use crate::random::SystemRandom;
+
+    fn file(name: &str, text: &str) -> BufferedFile {
+        BufferedFile { name: name.to_string(), modified: None, data: text.as_bytes().into() }
+    }
+
+    #[test]
+    fn each_set_of_dependencies_is_compiled_once_and_only_so_many_are_kept() {
+        let names = ["d0", "d1", "d2", "d3", "d4"];
+        let dependencies = names.map(|name| format!("- {{name: {name}, version: 1.0.0, condition: {name}.on}}\n"));
+        let metadata = format!("apiVersion: v2\nname: c\nversion: 1.0.0\ndependencies:\n{}", dependencies.concat());
+        let mut files = Vec::new();
+        for name in names {
+            let own = format!("apiVersion: v2\nname: {name}\nversion: 1.0.0\n");
+            files.push(file(&format!("charts/{name}/Chart.yaml"), &own));
+            files.push(file(&format!("charts/{name}/templates/a.yaml"), "a: {{ .Chart.Name }}\n"));
+        }
+        files.push(file("Chart.yaml", &metadata));
+        let chart = Arc::new(Chart::from_files(files).unwrap());
+        let render = |set: usize| {
+            let on = names
+                .iter()
+                .enumerate()
+                .map(|(at, name)| ((*name).to_string(), serde_json::json!({"on": set >> at & 1 == 1})));
+            let options = Options {
+                name: "rel".to_string(),
+                namespace: "ns".to_string(),
+                revision: 1,
+                is_upgrade: false,
+                capabilities: Capabilities::default(),
+                env: Env {
+                    now: jiff::Timestamp::UNIX_EPOCH,
+                    time_zone: jiff::tz::TimeZone::UTC,
+                    random: &SystemRandom,
+                    lookup: None,
+                    dns: None,
+                    keys_made: Cell::new(0),
+                },
+                skip_schema_validation: false,
+                dependency_notes: false,
+                post_render: None,
+            };
+            render(&chart, &on.collect(), &options).unwrap().manifests.len()
+        };
+        let kept = || {
+            let programs = chart.programs().0.lock().unwrap();
+            programs.iter().map(|(_, program)| Arc::as_ptr(program)).collect::<Vec<_>>()
+        };
+        assert_eq!((render(1), render(1), kept().len()), (1, 1, 1));
+        let first = kept()[0];
+        for set in 2..=MAX_PROGRAMS {
+            assert_eq!(render(set), set.count_ones() as usize);
+        }
+        // The one that was used last stays, the one that was not used for longest goes.
+        assert_eq!((render(1), render(MAX_PROGRAMS + 1), kept().len()), (1, 2, MAX_PROGRAMS));
+        assert!(kept().contains(&first));
+    }
+}

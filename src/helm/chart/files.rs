@@ -63,9 +63,11 @@ impl Files {
         let base = |name: &str| Str::from(name.rsplit('/').next().unwrap_or(name));
         let map = Value::map(self.iter().map(|file| (base(&file.name), Value::Str(content(&file.data)))));
         let mut text = Vec::new();
-        // Helm's toYaml hides an error as an empty text.
-        if yaml::emit(&map.to_json()?, 0, &mut text).is_err() {
-            text.clear();
+        match yaml::emit(&map.to_json()?, 0, &mut text) {
+            Ok(()) => {}
+            Err(error @ yaml::Error::Limit(_)) => return Err(Failure::limit(error.to_string())),
+            // Helm's toYaml hides an error as an empty text.
+            Err(_) => text.clear(),
         }
         if text.last() == Some(&b'\n') {
             text.pop();

@@ -221,6 +221,7 @@ mod tests {
             assert!(compile(refused).is_none(), "{refused}");
         }
         assert!(compile(&"{".repeat(MAX_GLOB_DEPTH + 1)).is_none());
+        assert!(compile(&"a".repeat(1000)).is_some() && compile(&"[!a]".repeat(MAX_GLOB_SIZE / 100)).is_none());
     }
 
     #[test]

@@ -311,6 +311,10 @@ impl Object for Duration {
         Some(Value::Int64(self.0))
     }
 
+    fn with_integer(&self, integer: i64) -> Option<Value> {
+        Some(Value::object(Self(integer)))
+    }
+
     fn equal(&self, other: &dyn Object) -> bool {
         same(self, other)
     }
@@ -318,7 +322,7 @@ impl Object for Duration {
 
 /// Months and weekdays: integers that print as names.
 macro_rules! named_int {
-    ($type:ident, $name:literal, $text:expr) => {
+    ($type:ident, $name:literal, $first:literal, $names:expr) => {
         impl PartialEq for $type {
             fn eq(&self, other: &Self) -> bool {
                 self.0 == other.0
@@ -343,12 +347,19 @@ macro_rules! named_int {
             }
 
             fn string(&self) -> Option<Str> {
-                let text: fn(i64) -> &'static str = $text;
-                Some(text(self.0).into())
+                let place = usize::try_from(self.0 - $first).ok();
+                Some(match place.and_then(|place| $names.get(place)) {
+                    Some(name) => Str::from(*name),
+                    None => format!("%!{}({})", stringify!($type), self.0).into(),
+                })
             }
 
             fn underlying(&self) -> Option<Value> {
                 Some(Value::Int(self.0))
+            }
+
+            fn with_integer(&self, integer: i64) -> Option<Value> {
+                Some(Value::object(Self(integer)))
             }
 
             fn equal(&self, other: &dyn Object) -> bool {
@@ -358,8 +369,8 @@ macro_rules! named_int {
     };
 }
 
-named_int!(Month, "time.Month", |month| layouts::LONG_MONTHS[month as usize - 1]);
-named_int!(Weekday, "time.Weekday", |day| layouts::LONG_DAYS[day as usize]);
+named_int!(Month, "time.Month", 1, layouts::LONG_MONTHS);
+named_int!(Weekday, "time.Weekday", 0, layouts::LONG_DAYS);
 
 impl PartialEq for Location {
     fn eq(&self, other: &Self) -> bool {

@@ -21,7 +21,7 @@ const NOT_JSON: &str = "error marshaling into JSON: ";
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("toYaml", &[ANY], |_, a| or_nothing(to_yaml(&a[0]))),
     Function::new("mustToYaml", &[ANY], |_, a| Ok(to_yaml(&a[0])?.into())),
-    Function::new("toYamlPretty", &[ANY], |_, a| or_nothing(to_yaml_pretty(&a[0]))),
+    Function::new("toYamlPretty", &[ANY], |_, a| to_yaml_pretty(&a[0])),
     Function::new("fromYaml", &[STR], from_yaml),
     Function::new("fromYamlArray", &[STR], from_yaml_array),
 ];
@@ -51,12 +51,13 @@ impl Emit for Node<'_> {
                 out.sequence(&items)
             }
             Value::Bytes(bytes) => out.bytes(bytes),
-            Value::List(list) if list.is_nil() => out.null(),
+            // go-yaml writes a nil slice or map of Go's as an empty one.
+            Value::List(list) if list.is_nil() && !self.go_types => out.null(),
             Value::List(list) => {
                 let items: Vec<Node<'_>> = list.iter().map(|value| Node { value, ..*self }).collect();
                 out.sequence(&items)
             }
-            Value::Map(map) if map.is_nil() => out.null(),
+            Value::Map(map) if map.is_nil() && !self.go_types => out.null(),
             Value::Map(map) => {
                 let entries: Vec<(Str, Value)> = map.entries();
                 let nodes: Vec<Node<'_>> = entries.iter().map(|(_, value)| Node { value, ..*self }).collect();
@@ -110,16 +111,22 @@ fn to_yaml(value: &Value) -> Result<Vec<u8>> {
 }
 
 fn failed(error: yaml::Error) -> Failure {
+    if let yaml::Error::Limit(_) = error {
+        return Failure::limit(error.to_string());
+    }
     let before = if matches!(error, yaml::Error::Number(_)) { NOT_JSON } else { "" };
     Failure::message(format!("{before}{error}"))
 }
 
-/// Writes a value the way of go-yaml v3, which knows Go's types.
-fn to_yaml_pretty(value: &Value) -> Result<Vec<u8>> {
+/// Writes a value the way of go-yaml v3, which knows Go's types. Where it returns an error the result is empty; where it
+/// panics, the template fails.
+fn to_yaml_pretty(value: &Value) -> Result {
     let (object, mut out) = (Cell::new(false), Vec::new());
-    yaml::emit_pretty(&Node { value, object: &object, go_types: true }, &mut out)
-        .map_err(|error| Failure::message(error.to_string()))?;
-    Ok(out)
+    let written = yaml::emit_pretty(&Node { value, object: &object, go_types: true }, &mut out);
+    if object.get() {
+        return Err(Failure::message("cannot marshal type: complex128"));
+    }
+    or_nothing(written.map(|()| out).map_err(failed))
 }
 
 /// Reads the first document; an error becomes an entry or an element in place of a result.

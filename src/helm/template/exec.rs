@@ -279,8 +279,13 @@ impl<'p> Executor<'p> {
             Value::Uint64(u) => (*u, Value::Uint64),
             _ => (0, Value::Uint64),
         };
+        let named = |i: u64| match shown {
+            Value::Obj(object) => object.with_integer(i as i64),
+            _ => None,
+        };
         for i in 0..count {
-            if self.iterate(template, branch, Operand::invalid(), Operand::plain(make(i)))? {
+            let item = named(i).unwrap_or_else(|| make(i));
+            if self.iterate(template, branch, Operand::invalid(), Operand::plain(item))? {
                 break;
             }
         }

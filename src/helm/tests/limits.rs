@@ -3,7 +3,11 @@
 
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use helm::chart::Chart;
 use helm::chart::archive::BufferedFile;
@@ -12,8 +16,11 @@ use helm::chart::folder::{Links, MAX_FOLDER_DEPTH};
 use helm::chart::load::MAX_CHART_DEPTH;
 use helm::functions::{Env, MAX_KEYS};
 use helm::random::SystemRandom;
+use helm::release::{self, MAX_RECORD_SIZE, Release};
 use helm::render::{Options, render};
 use helm::semver::{Constraints, MAX_CONSTRAINT_GROUPS, MAX_CONSTRAINT_LEN, MAX_VERSION_LEN, Version};
+use helm::value::{MAX_JSON_NODES, MAX_TEXT};
+use helm::yaml::MAX_EMITTED;
 use helm::{strvals, yaml};
 
 fn file(name: String, text: &str) -> BufferedFile {
@@ -63,6 +70,34 @@ fn a_template_that_wants_too_much_is_named_with_its_line() {
         let error = rendered(template, None, 0).unwrap_err();
         assert!(error.contains("c/templates/a.yaml:2:") && error.contains(want), "{template}: {error}");
     }
+}
+
+#[test]
+fn values_that_hold_one_another_are_not_written_without_end() {
+    // Each step doubles what the value holds.
+    let doubled = "a: 1\n{{ $m := 1 }}{{ range until 23 }}{{ $m = list $m $m }}{{ end -}}\n";
+    let long = "a: 1\n{{ $m := repeat 1000000 \"x\" }}{{ range until 7 }}{{ $m = list $m $m }}{{ end -}}\n";
+    for (value, call, want) in [
+        (doubled, "toYaml (list .Files $m)", format!("more than {MAX_JSON_NODES} nodes")),
+        (long, "print $m", format!("longer than {MAX_TEXT} bytes")),
+        (long, "toYaml $m", format!("exceeded max size of {MAX_EMITTED}")),
+        (long, "toYamlPretty $m", format!("exceeded max size of {MAX_EMITTED}")),
+    ] {
+        let error = rendered(&format!("{value}b: {{{{ {call} }}}}"), None, 0).unwrap_err();
+        assert!(error.contains("c/templates/a.yaml:3:") && error.contains(&want), "{call}: {error}");
+    }
+}
+
+#[test]
+fn a_record_is_unpacked_only_so_far() {
+    let packed = |size: u64| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::copy(&mut std::io::repeat(b' ').take(size), &mut encoder).unwrap();
+        STANDARD.encode(encoder.finish().unwrap())
+    };
+    let decode = |size: u64| Release::decode(packed(size).as_bytes()).map(drop).unwrap_err();
+    assert!(matches!(decode(MAX_RECORD_SIZE + 1), release::Error::TooLarge));
+    assert!(matches!(decode(MAX_RECORD_SIZE), release::Error::Read(_)));
 }
 
 #[test]

@@ -82,6 +82,11 @@ pub trait Object: Any {
         None
     }
 
+    /// Returns another value of the same type, when it is a named integer.
+    fn with_integer(&self, _integer: i64) -> Option<Value> {
+        None
+    }
+
     /// Tells whether this is a nil pointer.
     fn is_nil(&self) -> bool {
         false

@@ -294,7 +294,7 @@ impl Emitter<'_> {
 
     fn check_size(&self) -> Result {
         if self.out.len() > self.limit {
-            return Err(Error::unplaced(format!("exceeded max size of {MAX_EMITTED}")));
+            return Err(Error::Limit(format!("exceeded max size of {MAX_EMITTED}")));
         }
         Ok(())
     }

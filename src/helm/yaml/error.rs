@@ -27,6 +27,9 @@ pub enum Error {
         /// The key's value in Go's syntax.
         value: String,
     },
+    /// A tree is too large to be written; go-yaml has no such limit.
+    #[error("yaml: {0}")]
+    Limit(String),
     /// A number that JSON cannot hold.
     #[error("json: unsupported value: {0}")]
     Number(&'static str),
