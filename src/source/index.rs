@@ -127,9 +127,23 @@ impl Index {
     /// not read this way; whoever asks reads it as a whole then and says what is wrong.
     fn read_by_chart(text: &str) -> Option<Self> {
         let (head, entries, tail) = split(text)?;
-        let rest = yaml::parse_strict(format!("{head}\n{tail}").as_bytes()).ok()?;
-        let version = text_of(rest.as_object()?.get("apiVersion"))?;
-        if version.is_empty() || rest.get("entries").is_some() {
+        // Each by itself: a quoted text or a flow collection may begin in one and end in the other.
+        let mut rest = serde_json::Map::new();
+        for part in [head, tail] {
+            match yaml::parse_strict(part.as_bytes()).ok()? {
+                Value::Null => {}
+                Value::Object(fields) => {
+                    for (name, value) in fields {
+                        if rest.insert(name, value).is_some() {
+                            return None;
+                        }
+                    }
+                }
+                _ => return None,
+            }
+        }
+        let version = text_of(rest.get("apiVersion"))?;
+        if version.is_empty() || rest.contains_key("entries") {
             return None;
         }
         let mut index = Self::default();
@@ -361,6 +375,7 @@ generated: 2016-10-06T16:23:20.499029981-06:00
             "apiVersion: v1\nentries:\n- no map\n",
             "apiVersion: v1\nentries:\n  chart: &a\n  - {name: chart, version: 1.0.0}\n  other: *a\n",
             "entries: {}\napiVersion: v1\n",
+            "{apiVersion: v1, a: \"\nentries:\n  chart: []\nb: \"}",
         ] {
             assert!(Index::read_by_chart(text).is_none(), "{text}");
         }
