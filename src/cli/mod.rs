@@ -44,8 +44,9 @@ pub fn main() -> ExitCode {
 
 /// Says what is wrong with the arguments and exits; for `template` in Helm's words.
 fn exit_for(error: &clap::Error) -> ! {
-    if std::env::args_os().nth(1).is_some_and(|name| name == "template")
-        && let Some(text) = template::flag_error(error)
+    let arguments: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if arguments.get(1).is_some_and(|name| name == "template")
+        && let Some(text) = template::flag_error(error, &arguments)
     {
         eprintln!("Error: {text}");
         std::process::exit(1);

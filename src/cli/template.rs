@@ -2,6 +2,7 @@
 
 mod args;
 mod dependencies;
+mod go;
 mod homes;
 mod locate;
 mod output;
@@ -24,7 +25,6 @@ use helm::notice::{Level, Notice};
 use helm::random::SystemRandom;
 use helm::render::{self, Options};
 use helm::template::Program;
-use helm::value::Value;
 use helm::{release_name, strvals};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -85,6 +85,8 @@ enum Error {
     NoTemplate(String),
     #[error("{0}")]
     Write(String),
+    #[error("{0}\n\nUse --debug flag to render out invalid YAML")]
+    Folder(String),
 }
 
 /// Renders a chart as the arguments say and returns the status to exit with.
@@ -108,25 +110,45 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 /// Words a mistake in the arguments as Helm does; None is one that Helm cannot make.
-pub fn flag_error(error: &clap::Error) -> Option<String> {
+pub fn flag_error(error: &clap::Error, arguments: &[String]) -> Option<String> {
     use clap::error::{ContextKind, ContextValue, ErrorKind};
-    let flag = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(flag)) => flag.split([' ', '=']).next().unwrap_or_default().to_string(),
-        Some(ContextValue::Strings(flags)) => flags.first().cloned().unwrap_or_default(),
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned().unwrap_or_default(),
         _ => String::new(),
     };
-    let short = flag.strip_prefix('-').filter(|rest| !rest.starts_with('-')).and_then(|rest| rest.chars().next());
-    match (error.kind(), short) {
-        (ErrorKind::UnknownArgument, Some(letter)) => Some(format!("unknown shorthand flag: '{letter}' in {flag}")),
-        (ErrorKind::UnknownArgument, None) => Some(format!("unknown flag: {flag}")),
-        (ErrorKind::InvalidValue, Some(letter)) => Some(format!("flag needs an argument: '{letter}' in {flag}")),
-        (ErrorKind::InvalidValue, None) => Some(format!("flag needs an argument: {flag}")),
-        (ErrorKind::MissingRequiredArgument, _) => Some(
+    // clap shows a flag with what it takes: `--set <PAIRS>`, `--wait[=<WAIT>]`.
+    let flag = text(ContextKind::InvalidArg);
+    let flag = flag.split([' ', '=', '[']).next().unwrap_or_default();
+    let value = text(ContextKind::InvalidValue);
+    let letter = |flag: &str| flag.strip_prefix('-').filter(|rest| !rest.starts_with('-'))?.chars().next_back();
+    match error.kind() {
+        ErrorKind::UnknownArgument => Some(match letter(flag) {
+            Some(letter) => format!("unknown shorthand flag: '{letter}' in {flag}"),
+            None => format!("unknown flag: {flag}"),
+        }),
+        ErrorKind::InvalidValue if value.is_empty() => Some(match arguments.last().and_then(|last| letter(last)) {
+            Some(letter) => format!("flag needs an argument: '{letter}' in -{letter}"),
+            None => format!("flag needs an argument: {flag}"),
+        }),
+        ErrorKind::ValueValidation => {
+            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            let value = helm::quote::quote(&value);
+            Some(format!("invalid argument {value} for \"{}{flag}\" flag: {reason}", short_form(flag)))
+        }
+        ErrorKind::MissingRequiredArgument => Some(
             "\"bowline template\" requires at least 1 argument\n\nUsage:  bowline template [NAME] [CHART] [flags]"
                 .to_string(),
         ),
         _ => None,
     }
+}
+
+/// The short form of a long flag with the comma that separates both, nothing where there is none.
+fn short_form(long: &str) -> String {
+    let command = <Args as clap::Args>::augment_args(clap::Command::new("template"));
+    let found = command.get_arguments().find(|argument| argument.get_long() == long.strip_prefix("--"));
+    found.and_then(clap::Arg::get_short).map_or_else(String::new, |short| format!("-{short}, "))
 }
 
 /// Tells of flags that Helm has given up.
@@ -177,6 +199,11 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
         lookup: None,
         dns: args.release.switches.enable_dns.then_some(&dns as &dyn Resolve),
     };
+    let waits = args.unused.wait.as_deref();
+    for (used, instead) in [("true", "watcher"), ("false", "hookOnly")].into_iter().filter(|(w, _)| waits == Some(w)) {
+        let text = format!("--wait={used} is deprecated (boolean value) and can be replaced with --wait={instead}");
+        log(&Notice::new(Level::Warn, text));
+    }
     log(&Notice::new(Level::Debug, "Original chart version").with("version", &args.source.version));
     let (name, reference) = name_and_chart(args, &env)?;
     let mut locator = Locator { homes: &homes, remote: &remote, log: &mut *log };
@@ -259,14 +286,7 @@ fn name_and_chart(args: &Args, env: &Env<'_>) -> Result<(String, String), Error>
 }
 
 fn name_from_template(text: &str, env: &Env<'_>) -> Result<String, Error> {
-    let failed = |error: helm::template::Error| {
-        let text = error.to_string();
-        // Go's own text, which the engine words as Helm does for files.
-        let parse = text.strip_prefix("parse error at (").and_then(|rest| rest.split_once("): "));
-        Error::NameTemplate(parse.map_or_else(|| text.clone(), |(at, what)| format!("template: {at}: {what}")))
-    };
-    let program = Program::compile(&[("name-template", text)]).map_err(failed)?;
-    let name = program.render("name-template", Value::Nil, env).map_err(failed)?;
+    let name = Program::render_text("name-template", text, env).map_err(Error::NameTemplate)?;
     Ok(String::from_utf8_lossy(&name).into_owned())
 }
 

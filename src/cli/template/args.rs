@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::ArgAction;
 
+use super::go;
+
 /// Arguments of `template`. Flags that only matter to a cluster are accepted and have no effect, as in Helm.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -70,7 +72,7 @@ macro_rules! switches {
                     default_value_t = false,
                     default_missing_value = "true",
                     hide_default_value = true,
-                    hide_possible_values = true
+                    value_parser = go::parse_bool
                     $(, $($attribute)*)?
                 )]
                 pub(super) $field: bool,
@@ -219,11 +221,11 @@ pub(super) struct UnusedArgs {
     pub(super) post_renderer_args: Vec<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(super) description: Option<String>,
-    #[arg(short = 'l', long, hide = true, allow_hyphen_values = true)]
+    #[arg(short = 'l', long, hide = true, allow_hyphen_values = true, value_parser = go::check_pairs)]
     pub(super) labels: Vec<String>,
-    #[arg(long, hide = true, allow_hyphen_values = true)]
+    #[arg(long, hide = true, allow_hyphen_values = true, value_parser = go::check_duration)]
     pub(super) timeout: Option<String>,
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "watcher")]
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "watcher", value_parser = go::check_wait)]
     pub(super) wait: Option<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(super) keyring: Option<String>,
@@ -231,6 +233,24 @@ pub(super) struct UnusedArgs {
     pub(super) kubeconfig: Option<PathBuf>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(super) kube_context: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true, value_parser = go::check_int)]
+    pub(super) burst_limit: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true, value_parser = go::check_float)]
+    pub(super) qps: Option<String>,
+    #[arg(long, alias = "colour", env = "HELM_COLOR", hide = true, allow_hyphen_values = true)]
+    pub(super) color: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(super) kube_apiserver: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(super) kube_as_group: Vec<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(super) kube_as_user: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(super) kube_ca_file: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(super) kube_tls_server_name: Option<String>,
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    pub(super) kube_token: Option<String>,
     #[command(flatten)]
     pub(super) switches: UnusedSwitches,
 }
@@ -253,5 +273,7 @@ switches! {
         force [hide = true],
         atomic [hide = true],
         validate [hide = true],
+        server_side [hide = true],
+        kube_insecure_skip_tls_verify [hide = true],
     }
 }

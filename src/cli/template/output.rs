@@ -68,7 +68,12 @@ impl<W: Write> Files<'_, W> {
         let path = format!("{folder}/{name}");
         let failed = |error: io::Error| Error::Write(format!("open {path}: {}", system_text(&error)));
         if let Some(parent) = Path::new(&path).parent() {
-            std::fs::create_dir_all(parent).map_err(failed)?;
+            let parent_failed =
+                |call: &str, error| Error::Folder(format!("{call} {}: {}", parent.display(), system_text(&error)));
+            match std::fs::metadata(parent) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(parent_failed("stat", error)),
+                _ => std::fs::create_dir_all(parent).map_err(|error| parent_failed("mkdir", error))?,
+            }
         }
         let again = !self.written.insert(path.clone());
         let mut file = std::fs::OpenOptions::new();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::Error;
 use super::exec::Executor;
+use super::helm::{WARN_END, WARN_START};
 use super::include::no_template;
 use super::limits::{MAX_CACHED_BYTES, MAX_CACHED_TEXTS};
 use super::node::Template;
@@ -54,6 +55,23 @@ impl Program {
     /// Renders one file in a session of its own.
     pub fn render(&self, name: &str, data: Value, env: &Env<'_>) -> Result<Vec<u8>, Error> {
         self.session(env).render(name, data)
+    }
+
+    /// Renders a text that is a template by itself. Errors have Go's own words.
+    pub fn render_text(name: &str, text: &str, env: &Env<'_>) -> Result<Vec<u8>, String> {
+        let mut templates = HashMap::new();
+        for template in parse(&Str::from(name), Arc::from(text.as_bytes())).map_err(|error| error.to_string())? {
+            templates.insert(template.name.clone(), template);
+        }
+        let program = Self { templates, texts: Mutex::default() };
+        let mut session = program.session(env);
+        let run = |executor: &mut Executor<'_>| match executor.program.template(name.as_bytes()) {
+            Some(template) => executor.execute(&template, Value::Nil).map_err(Failure::Exec),
+            None => Err(no_template(name.as_bytes())),
+        };
+        run(&mut session.executor)
+            .map_err(|failure| failure.to_string().replace(WARN_START, "").replace(WARN_END, ""))?;
+        Ok(std::mem::take(&mut session.executor.out))
     }
 
     pub(super) fn template(&self, name: &[u8]) -> Option<Arc<Template>> {
