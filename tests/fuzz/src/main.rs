@@ -1,15 +1,18 @@
 //! Fuzzes the engine without a nightly compiler: `fuzz TARGET --seconds N --corpus DIR [--seed N]`.
 //!
-//! Inputs come from the target's seeds and from `DIR/TARGET`, are mutated at random, and are kept when their outcome is
-//! of a kind not seen before. A panic, an input that takes longer than [`BUDGET`] and memory beyond [`MAX_MEMORY`] end
-//! the run with exit code 1 or an abort; the input is then in `DIR/TARGET/.current`.
+//! Inputs come from the target's seeds and from `DIR/TARGET`, are mutated at random, and are kept when they reach code
+//! that none before them reached or, in a build that does not count that, when their outcome is of a kind not seen before.
+//! A panic, an input that takes longer than [`BUDGET`] and memory beyond [`MAX_MEMORY`] end the run with exit code 1 or an
+//! abort; the input is then in `DIR/TARGET/.current`. The slowest input is in `DIR/TARGET/.slowest`.
 
+mod coverage;
 mod mutate;
 mod source;
 mod targets;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,15 +20,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use coverage::Coverage;
+use rustix::time::{ClockId, clock_gettime};
+
 use mutate::Mutator;
 use targets::{TARGETS, Target};
 
-/// How long one input may take.
+/// How much time of a processor one input may take.
 const BUDGET: Duration = Duration::from_secs(10);
 /// How much memory the process may use, in bytes.
 const MAX_MEMORY: usize = 3 << 30;
 /// How many inputs a corpus may grow to.
-const MAX_CORPUS: usize = 4000;
+const MAX_CORPUS: usize = 20_000;
 /// Stack of the thread that runs inputs: what a thread of the daemon has.
 const STACK: usize = 2 << 20;
 
@@ -100,12 +106,16 @@ fn run(target: &'static Target, arguments: &Arguments) -> std::io::Result<bool> 
     worker.join().unwrap_or(Ok(false))
 }
 
-/// Ends the process when an input takes too long. The counter holds the milliseconds at which the present input
-/// started, 0 between inputs.
+/// Returns the time that this process has had of processors.
+fn used() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
+/// Ends the process when an input takes too long. The counter holds the number of the present input, 0 between inputs.
 fn watch(current: PathBuf) -> Arc<AtomicU64> {
     let started = Arc::new(AtomicU64::new(0));
     let watched = started.clone();
-    let clock = Instant::now();
     std::thread::spawn(move || {
         let mut age = Duration::ZERO;
         let mut last = 0;
@@ -113,8 +123,8 @@ fn watch(current: PathBuf) -> Arc<AtomicU64> {
             std::thread::park_timeout(Duration::from_millis(200));
             let present = watched.load(Ordering::Relaxed);
             if present == 0 || present != last {
-                (last, age) = (present, clock.elapsed());
-            } else if clock.elapsed().saturating_sub(age) > BUDGET {
+                (last, age) = (present, used());
+            } else if used().saturating_sub(age) > BUDGET {
                 eprintln!("an input took more than {} s: {}", BUDGET.as_secs(), current.display());
                 std::process::exit(1);
             }
@@ -136,43 +146,52 @@ impl Work {
     fn run(mut self) -> std::io::Result<bool> {
         let clock = Instant::now();
         let mut mutator = Mutator::new(self.seed, self.target.words);
-        let mut seen = HashSet::new();
-        let (mut runs, mut slowest) = (0_u64, Duration::ZERO);
+        let (mut seen, mut coverage) = (HashSet::new(), Coverage::new());
+        let (mut runs, mut slowest) = (0_usize, Duration::ZERO);
         let first = self.corpus.len();
-        while clock.elapsed().as_secs() < self.seconds || (runs as usize) < first {
-            let input = match self.corpus.get(runs as usize) {
-                Some(input) if (runs as usize) < first => input.clone(),
+        // Written in place: a file that is made anew each time is flushed each time.
+        let current = std::fs::File::create(self.path(".current"))?;
+        // What ran before the first input is none of its coverage.
+        coverage.take();
+        while clock.elapsed().as_secs() < self.seconds || runs < first {
+            let input = match self.corpus.get(runs) {
+                Some(input) if runs < first => input.clone(),
                 _ => mutator.mutate(&self.corpus),
             };
             runs += 1;
-            std::fs::write(self.folder.join(".current"), &input)?;
-            self.started.store(runs, Ordering::Relaxed);
-            let start = Instant::now();
+            current.write_all_at(&input, 0)?;
+            current.set_len(input.len() as u64)?;
+            self.started.store(runs as u64, Ordering::Relaxed);
+            let start = used();
             let outcome = catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input)));
-            slowest = slowest.max(start.elapsed());
+            let took = used().saturating_sub(start);
             self.started.store(0, Ordering::Relaxed);
+            if took > slowest {
+                slowest = took;
+                std::fs::write(self.path(".slowest"), &input)?;
+            }
             let Ok(outcome) = outcome else {
                 let name = format!("crash-{:016x}", hash(&input));
-                std::fs::write(self.folder.join(&name), &input)?;
-                eprintln!(
-                    "{}: seed {}: an input panicked: {}",
-                    self.target.name,
-                    self.seed,
-                    self.path(&name).display()
-                );
+                std::fs::write(self.path(&name), &input)?;
+                let (target, path) = (self.target.name, self.path(&name));
+                eprintln!("{target}: seed {}: an input panicked: {}", self.seed, path.display());
                 return Ok(false);
             };
-            if seen.insert(kind(&outcome)) && self.corpus.len() < MAX_CORPUS && runs as usize > first {
+            let is_new = if coverage.counts() { coverage.take() } else { seen.insert(kind(&outcome)) };
+            if is_new && self.corpus.len() < MAX_CORPUS && runs > first {
                 std::fs::write(self.path(&format!("{:016x}", hash(&input))), &input)?;
                 self.corpus.push(input);
             }
         }
-        std::fs::remove_file(self.folder.join(".current"))?;
+        std::fs::remove_file(self.path(".current"))?;
         println!(
-            "{}: {runs} inputs, {} kinds of outcome, slowest {} ms, seed {}",
+            "{}: {runs} inputs ({first} of the corpus), {} kept, {} edges, slowest {} ms, {} MiB at most, {} s of a processor, seed {}",
             self.target.name,
-            seen.len(),
+            self.corpus.len() - first,
+            coverage.edges(),
             slowest.as_millis(),
+            ALLOCATOR.max_allocated() >> 20,
+            used().as_secs(),
             self.seed
         );
         Ok(true)
