@@ -234,7 +234,7 @@ impl Memory {
 
     /// Returns the release that is recorded at a place.
     pub fn recorded_by(&self, place: &Place) -> Option<ObjectRef<HelmRelease>> {
-        lock(&self.places).get(place).cloned()
+        lock(&self.places).of(place).pop()
     }
 
     /// Says which configs a release reads, so that their changes find it.
