@@ -69,7 +69,7 @@ class Kube:
         connection = getattr(self.local, "connection", None)
         if connection is not None:
             # The server may have closed a connection that was at rest.
-            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
                 return self.exchange(connection, method, path, data, headers)
             connection.close()
         self.local.connection = self.connect(60)
