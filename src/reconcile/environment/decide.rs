@@ -1,8 +1,12 @@
 //! What a run does with what was observed. Pure: no client, no clock.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::{
     api::{Kustomization, inventory::ResourceRef, kustomization::DeletionPolicy},
@@ -26,6 +30,8 @@ pub struct Inputs {
 pub struct LastRun {
     /// What it applied.
     pub inputs: Inputs,
+    /// A hash of each object as its manifest had it.
+    pub manifests: HashMap<ObjectId, u64>,
     /// Objects that could not be applied, or not be judged.
     pub unsettled: BTreeSet<ObjectId>,
     /// Objects that no watch looks after.
@@ -56,6 +62,8 @@ pub struct View<'a> {
 pub enum Plan {
     /// Every object.
     All,
+    /// These, and those whose manifests are not as the last run had them: all others are known to be as they should.
+    Changed(BTreeSet<ObjectId>),
     /// These alone: all others are known to be as they should.
     Only(BTreeSet<ObjectId>),
     /// Nothing: the cluster is as it should be.
@@ -64,9 +72,18 @@ pub enum Plan {
 
 /// Chooses what is applied.
 pub fn plan(view: &View<'_>) -> Plan {
-    let Some(last) = view.last.filter(|last| last.inputs == *view.inputs) else { return Plan::All };
+    let Some(last) = view.last.filter(|last| last.inputs.generation == view.inputs.generation) else {
+        return Plan::All;
+    };
     if view.is_requested {
         return Plan::All;
+    }
+    if last.inputs.artifact != view.inputs.artifact {
+        if !last.succeeded {
+            return Plan::All;
+        }
+        let others = [&last.unsettled, &last.unwatched, view.drifted];
+        return Plan::Changed(others.into_iter().flatten().cloned().collect());
     }
     let mut only = view.drifted.clone();
     if view.is_due || !last.succeeded {
@@ -81,6 +98,13 @@ pub fn plan(view: &View<'_>) -> Plan {
         // What failed was no object: a file, a prune, a health check. It is looked at again.
         (true, false) => Plan::Only(only),
     }
+}
+
+/// Hashes an object as a manifest has it, to tell whether another one is the same.
+pub fn hash(object: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    object.to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The objects of an inventory that are not wanted any more, with the version they were applied in. With `keep` nothing

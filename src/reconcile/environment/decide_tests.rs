@@ -21,7 +21,14 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn last(unsettled: &[&str], unwatched: &[&str], succeeded: bool) -> LastRun {
-    LastRun { inputs: inputs("a", 1), unsettled: ids(unsettled), unwatched: ids(unwatched), succeeded, at: at(0) }
+    LastRun {
+        inputs: inputs("a", 1),
+        manifests: HashMap::new(),
+        unsettled: ids(unsettled),
+        unwatched: ids(unwatched),
+        succeeded,
+        at: at(0),
+    }
 }
 
 #[test]
@@ -35,7 +42,10 @@ fn new_inputs_and_requests_apply_all_and_no_change_applies_nothing() {
     let drift = ids(&["d"]);
     let rows = [
         ("first run", &same, None, &none, false, false, Plan::All),
-        ("new revision", &revision, Some(&good), &none, false, false, Plan::All),
+        ("new revision", &revision, Some(&good), &none, false, false, Plan::Changed(ids(&[]))),
+        ("new revision after a failure", &revision, Some(&failed), &none, false, false, Plan::All),
+        ("new revision, asked for", &revision, Some(&good), &none, true, false, Plan::All),
+        ("new revision and more", &revision, Some(&unwatched), &drift, false, false, Plan::Changed(ids(&["d", "w"]))),
         ("new generation", &generation, Some(&good), &none, false, false, Plan::All),
         ("asked for", &same, Some(&good), &none, true, false, Plan::All),
         ("nothing changed", &same, Some(&good), &none, false, false, Plan::Nothing),

@@ -18,7 +18,7 @@ mod supported;
 pub mod triggers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -170,6 +170,8 @@ struct Work {
     artifact: Artifact,
     inputs: Inputs,
     plan: Plan,
+    /// Hashes of the manifests of the last run, see [`LastRun::manifests`].
+    known: HashMap<ObjectId, u64>,
     folder: Folder,
     digest: String,
     times: Times,
@@ -263,7 +265,9 @@ impl Environments {
         };
         run.status.last_attempted_revision = Some(artifact.revision.clone());
         let artifact = artifact.clone();
-        let work = Work { artifact, inputs, plan, folder, digest, times, started, at };
+        let known = self.memory.with(owner, |known| known.last.as_ref().map(|last| last.manifests.clone()));
+        let known = known.unwrap_or_default();
+        let work = Work { artifact, inputs, plan, known, folder, digest, times, started, at };
         Box::pin(self.carry_out(run, owner, work)).await
     }
 
@@ -450,6 +454,10 @@ impl Environments {
             .iter()
             .filter(|manifest| match &work.plan {
                 Plan::All => true,
+                Plan::Changed(ids) => {
+                    let is_as_it_was = work.known.get(&manifest.id) == Some(&decide::hash(&manifest.object));
+                    !is_as_it_was || places(&manifest.id).iter().any(|id| ids.contains(id))
+                }
                 Plan::Only(ids) => places(&manifest.id).iter().any(|id| ids.contains(id)),
                 Plan::Nothing => false,
             })
@@ -539,8 +547,10 @@ impl Environments {
     ) -> Next {
         let object = run.object.clone();
         let unwatched = done.inventory.iter().filter_map(|entry| parse_id(&entry.id).ok());
+        let manifests = work.folder.manifests.iter();
         let last = LastRun {
             inputs: work.inputs.clone(),
+            manifests: manifests.map(|manifest| (manifest.id.clone(), decide::hash(&manifest.object))).collect(),
             unsettled: done.applied.refused.iter().map(|one| one.id.clone()).collect(),
             unwatched: unwatched.filter(|id| done.unwatched.contains(&id.kind)).collect(),
             succeeded: ending.is_ok(),
