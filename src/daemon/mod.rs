@@ -15,6 +15,9 @@ mod setup;
 
 use crate::{admin, cluster::lease, metrics::Metrics, reconcile::backoff::RetryDelay, telemetry::LogLevel};
 
+/// Threads that take turns with all that waits for the network; renders have threads of their own.
+const MAX_WORKERS: usize = 4;
+
 /// What the daemon is told by its flags.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -96,7 +99,12 @@ pub enum Error {
 
 /// Runs the daemon until SIGTERM or SIGINT; running actions are given the graceful shutdown timeout to finish.
 pub fn run(config: Config, level: LogLevel) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Each thread has a heap of its own, and a large node many cores.
+        .worker_threads(std::thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS)))
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     let result = runtime.block_on(serve(config, level));
     // A blocked read of a dead server must not keep the process.
     runtime.shutdown_timeout(Duration::from_secs(1));
