@@ -229,11 +229,6 @@ impl Environment {
         let holds = |object: &kube::api::DynamicObject| object.data["data"]["key"] == value;
         CONFIG_MAP.until(&self.client, self.key(name), SOON, &what, holds).await;
     }
-
-    async fn version(&self, kind: Kind, name: &str) -> String {
-        let object = kind.get(&self.client, &self.namespace, name).await.expect("it is there");
-        object.metadata.resource_version.expect("it has a version")
-    }
 }
 
 fn ids(status: &Value) -> Vec<&str> {
