@@ -113,7 +113,7 @@ bench-engine: ## the engine against Helm's own, over the public charts (needs BO
 	@mkdir -p $(BENCH)
 	@test -d $(BENCH)/charts || tar -C $(BENCH) --zstd -xf $(BOWLINE_PACKS)/helm-pack/charts.tar.zst
 	cd tests/bench/engine/helm && GOWORK=off go build -o $(BENCH)/ . ./process
-	$(CARGO) build --release --bin bowline --bin bench-engine -p bowline -p bench-engine
+	$(CARGO) build --release --workspace --bin bowline --bin bench-engine
 	@target=$$($(CARGO) metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release; \
 	helm=$$(tests/cluster/setup.sh tools | sed -n 's/^helm=//p'); \
 	$$target/bench-engine $(BOWLINE_PACKS)/helm-pack/cases.jsonl $(BENCH) $(ROUNDS) \

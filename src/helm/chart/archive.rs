@@ -29,6 +29,8 @@ pub struct BufferedFile {
 pub enum Error {
     #[error("gzip: invalid header")]
     Header,
+    #[error("{}", if *.0 == 0 { "EOF" } else { "unexpected EOF" })]
+    Short(usize),
     #[error("{0}")]
     Read(#[source] std::io::Error),
     #[error("chart illegally contains absolute paths")]
@@ -55,7 +57,11 @@ pub fn read(archive: &[u8]) -> Result<Vec<BufferedFile>, Error> {
 }
 
 fn read_within(archive: &[u8], max_size: u64, max_entries: usize) -> Result<Vec<BufferedFile>, Error> {
-    if archive.len() < 10 || !archive.starts_with(&[0x1f, 0x8b, 8]) {
+    // As long as gzip's header.
+    if archive.len() < 10 {
+        return Err(Error::Short(archive.len()));
+    }
+    if !archive.starts_with(&[0x1f, 0x8b, 8]) {
         return Err(Error::Header);
     }
     let mut files = Vec::new();
@@ -181,6 +187,8 @@ pub(crate) mod tests {
     #[test]
     fn an_archive_is_bounded() {
         assert!(matches!(read(b"plain text, no archive"), Err(Error::Header)));
+        assert_eq!(read(b"").unwrap_err().to_string(), "EOF");
+        assert_eq!(read(b"short").unwrap_err().to_string(), "unexpected EOF");
         assert!(matches!(read(&pack(&[])), Err(Error::Empty)));
         let files: [(&str, &[u8]); 2] = [("p/a", &[0; 60]), ("p/b", &[0; 60])];
         assert!(read_within(&pack(&files), 121, 2).is_ok());

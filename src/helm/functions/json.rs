@@ -1,10 +1,9 @@
 //! JSON, written and read as Go's `encoding/json` does.
 
 use super::arguments::text;
-use super::json_reading::{JsonError, Read, read, type_name};
 use super::json_writing::{Layout, write};
 use super::{Call, Failure, Function, Type};
-use crate::json::Escape;
+use crate::json::{self, Error, Escape};
 use crate::value::{Map, MapType, Value};
 
 type Result<T = Value> = std::result::Result<T, Failure>;
@@ -49,42 +48,63 @@ pub(super) fn error_entry(dict: Option<Value>, error: &str) -> Value {
 
 /// Reads an object; null is an empty one.
 fn from_json(_: &mut Call<'_>, a: &[Value]) -> Result {
-    Ok(match read(text(a, 0)) {
+    Ok(match json::parse_object(text(a, 0)) {
+        Ok(serde_json::Value::Null) => Value::Map(Map::nil(MapType::Any)),
+        Ok(object) => Value::from_json(&object),
+        Err(Error::Range { read, number, place }) => {
+            let dict = Value::from_json(&read);
+            error_entry(Some(dict), &Error::Range { read, number, place }.to_string())
+        }
         Err(error) => error_entry(None, &error.to_string()),
-        Ok(Read { value: Value::Nil, .. }) => Value::Map(Map::nil(MapType::Any)),
-        Ok(Read { value: value @ Value::Map(_), fault }) => match fault {
-            Some(fault) => error_entry(Some(value), &fault.to_string()),
-            None => value,
-        },
-        Ok(Read { value, .. }) => error_entry(None, &wrong_type(&value, MapType::Any.name())),
     })
 }
 
 /// Reads an array; null is an empty one.
 fn from_json_array(_: &mut Call<'_>, a: &[Value]) -> Result {
-    let error = match read(text(a, 0)) {
-        Err(error) => error.to_string(),
-        Ok(Read { fault: Some(fault), value: Value::List(_) }) => fault.to_string(),
-        Ok(Read { value: value @ Value::List(_), .. }) => return Ok(value),
-        Ok(Read { value: Value::Nil, .. }) => return Ok(nil_list()),
-        Ok(Read { value, .. }) => wrong_type(&value, "[]interface {}"),
-    };
-    Ok(Value::list([Value::from(error)]))
+    Ok(match json::parse_array(text(a, 0)) {
+        Ok(serde_json::Value::Null) => nil_list(),
+        Ok(array) => Value::from_json(&array),
+        Err(error) => Value::list([Value::from(error.to_string())]),
+    })
 }
 
-pub(super) fn nil_list() -> Value {
+fn nil_list() -> Value {
     Value::List(crate::value::List::nil(crate::value::ListType::Any))
 }
 
+/// Says that a value is of another kind than the wanted type of Go.
 pub(super) fn wrong_type(value: &Value, wanted: &'static str) -> String {
-    JsonError::Type(type_name(value), wanted).to_string()
+    let found = match value {
+        Value::Nil => "null",
+        Value::Bool(_) => "bool",
+        Value::Str(_) => "string",
+        Value::List(_) => "array",
+        Value::Map(_) => "object",
+        _ => "number",
+    };
+    Error::Kind { found, wanted }.to_string()
 }
 
 fn must_from_json(_: &mut Call<'_>, a: &[Value]) -> Result {
-    let failed = |error: JsonError| Failure::message(error.to_string());
-    let Read { value, fault } = read(text(a, 0)).map_err(failed)?;
-    match fault {
-        Some(fault) => Err(failed(fault)),
-        None => Ok(value),
+    let tree = json::parse(text(a, 0)).map_err(|error| Failure::message(error.to_string()))?;
+    Ok(Value::from_json(&tree))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_floats_is_zero_and_told_with_its_place() {
+        for (text, place) in [
+            ("{\"a\":[0,{\"b\":1e400}]}", "Go struct field .a.1.b"),
+            ("{\"a\":{\"b\":[1,1e400]}}", ".a.b.1"),
+            ("{\"0\":1e400}", ".0"),
+        ] {
+            let error = json::parse_object(text.as_bytes()).unwrap_err();
+            let Error::Range { read, .. } = &error else { panic!("{error}") };
+            assert_eq!(error.to_string(), format!("json: cannot unmarshal number 1e400 into {place} of type float64"));
+            assert_eq!(read.to_string(), text.replace("1e400", "0"));
+        }
     }
 }

@@ -22,7 +22,6 @@ pub mod durations;
 mod encodings;
 mod hashes;
 mod json;
-mod json_reading;
 mod json_writing;
 mod keys;
 mod layout_parsing;
