@@ -114,6 +114,10 @@ pub struct Args {
     #[arg(long, env = "BOWLINE_INTERVAL_JITTER_PERCENTAGE", default_value_t = 5,
         value_parser = clap::value_parser!(u8).range(0..=99))]
     interval_jitter_percentage: u8,
+    /// After how long Bowline's own kinds are listed anew, should a watch have lost a change; other kinds after six times
+    /// as long.
+    #[arg(long, env = "BOWLINE_RELIST_INTERVAL", default_value = "10m", value_parser = duration)]
+    relist_interval: Duration,
     /// How long running actions may go on after the daemon was asked to end.
     #[arg(long, env = "BOWLINE_GRACEFUL_SHUTDOWN_TIMEOUT", default_value = "10m", value_parser = duration)]
     graceful_shutdown_timeout: Duration,
@@ -220,6 +224,7 @@ fn config(args: Args) -> Result<Config, UsageError> {
             .then_some(LeaderElection { duration: args.leader_election_lease_duration }),
         retry: RetryDelay { min: args.min_retry_delay, max: args.max_retry_delay },
         jitter_percentage: args.interval_jitter_percentage,
+        relist: args.relist_interval,
         graceful_shutdown_timeout: args.graceful_shutdown_timeout,
     })
 }

@@ -12,7 +12,7 @@ use kube::{
     core::{Request, WatchEvent, params::WatchParams, request},
 };
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::request::{encode, is_forbidden, is_not_found, send, status_of};
 
@@ -40,6 +40,44 @@ pub struct Collection {
     pub metadata_only: bool,
     /// A list may be served from the API server's cache, a little out of date.
     pub cached: bool,
+    /// It is listed anew after a while, should the watch have lost something.
+    pub relist: Option<Relist>,
+}
+
+/// When a collection is listed anew: the pause doubles from the first to the longest.
+#[derive(Clone, Copy, Debug)]
+pub struct Relist {
+    /// Time to the first list after the beginning.
+    pub first: Duration,
+    /// Longest time between two lists.
+    pub longest: Duration,
+}
+
+/// The time of the next list.
+struct Due {
+    relist: Option<Relist>,
+    at: Option<Instant>,
+}
+
+impl Due {
+    fn new(relist: Option<Relist>) -> Self {
+        Self { relist, at: relist.map(|relist| Instant::now() + relist.first) }
+    }
+
+    /// Begins the next pause.
+    fn put_off(&mut self) {
+        if let Some(relist) = &mut self.relist {
+            relist.first = (relist.first * 2).min(relist.longest);
+            self.at = Some(Instant::now() + relist.first);
+        }
+    }
+
+    async fn come(&self) {
+        match self.at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// What happened in it.
@@ -67,10 +105,17 @@ pub fn is_refusal(error: &Error) -> bool {
 pub async fn follow(client: Client, collection: Collection, from: Option<String>, sender: mpsc::Sender<Happening>) {
     let mut version = from;
     let mut pause = PAUSE;
+    let mut due = Due::new(collection.relist);
     loop {
         let step = match version.take() {
-            None => list(&client, &collection, &sender).await,
-            Some(from) => watch(&client, &collection, from, &sender).await,
+            None => {
+                due.put_off();
+                list(&client, &collection, &sender).await
+            }
+            Some(from) => tokio::select! {
+                step = watch(&client, &collection, from, &sender) => step,
+                () = due.come() => Step::Continue(None),
+            },
         };
         match step {
             Step::Continue(next) => {

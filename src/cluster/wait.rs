@@ -17,7 +17,7 @@ use super::{
     apply::Target,
     explain,
     expressions::HealthChecks,
-    follow::{Collection, Happening, follow, is_refusal},
+    follow::{Collection, Happening, Relist, follow, is_refusal},
     object::{self, ObjectId},
     request::message_of,
     status::{self, Health, JobRule, Status},
@@ -26,6 +26,8 @@ use super::{
 
 /// Happenings that may pile up before the watches have to wait.
 const BACKLOG: usize = 256;
+/// When what is waited for is listed anew, should its watch have lost what it waits for.
+const RELIST: Relist = Relist { first: Duration::from_secs(10), longest: Duration::from_mins(2) };
 /// Objects that are explained in an error; the others are named.
 const EXPLAINED: usize = 5;
 
@@ -237,6 +239,7 @@ impl Group {
             collection: Collection {
                 path: wait.target.kind.collection(&id.namespace),
                 fields: format!("metadata.name={}", id.name),
+                relist: Some(RELIST),
                 ..Collection::default()
             },
             from: wait.known.as_ref().and_then(object::resource_version).map(str::to_owned),
@@ -348,7 +351,12 @@ impl Board {
                 [one] => Group::of_one(one),
                 many => Group {
                     ids: many.iter().map(|wait| wait.target.id.clone()).collect(),
-                    collection: Collection { path, labels: labels.to_owned(), ..Collection::default() },
+                    collection: Collection {
+                        path,
+                        labels: labels.to_owned(),
+                        relist: Some(RELIST),
+                        ..Collection::default()
+                    },
                     from: oldest_version(many),
                 },
             })

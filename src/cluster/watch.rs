@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    follow::{Collection, Happening, follow, is_refusal},
+    follow::{Collection, Happening, Relist, follow, is_refusal},
     managed_fields::{self, FoldedManager},
     object::{self, ObjectId},
     request::{ServedKind, message_of},
@@ -139,6 +139,7 @@ struct State {
 pub struct OwnedObjects {
     client: Client,
     ownership: Arc<Ownership>,
+    relist: Duration,
     state: Arc<Mutex<State>>,
     drifts: mpsc::UnboundedSender<Owner>,
 }
@@ -157,12 +158,13 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl OwnedObjects {
-    /// Makes it without a single watch. The receiver gets an owner each time one of its objects begins to drift;
+    /// Makes it without a single watch. Each is begun anew with a list after `relist`, should it have lost something. The
+    /// receiver gets an owner each time one of its objects begins to drift;
     /// [`OwnedObjects::take_drift`] tells which.
-    pub fn new(client: Client, ownership: Ownership) -> (Self, mpsc::UnboundedReceiver<Owner>) {
+    pub fn new(client: Client, ownership: Ownership, relist: Duration) -> (Self, mpsc::UnboundedReceiver<Owner>) {
         let (drifts, receiver) = mpsc::unbounded_channel();
         let state = Arc::new(Mutex::new(State::default()));
-        (Self { client, ownership: Arc::new(ownership), state, drifts }, receiver)
+        (Self { client, ownership: Arc::new(ownership), relist, state, drifts }, receiver)
     }
 
     /// Watches the kinds that an owner's objects have, and no longer those that no owner needs. Returns when all have
@@ -216,7 +218,7 @@ impl OwnedObjects {
         let task = tokio::spawn(attend(
             self.client.clone(),
             kind.clone(),
-            self.ownership.clone(),
+            (self.ownership.clone(), self.relist),
             self.state.clone(),
             self.drifts.clone(),
             sender,
@@ -468,6 +470,11 @@ impl State {
         let mut listed: HashMap<ObjectId, Seen> = listed.into_iter().collect();
         for id in self.of_kind(kind) {
             let seen = listed.remove(id.as_ref());
+            // A list may be served from a cache that is behind.
+            let known = self.objects.get(&id).and_then(|tracked| tracked.seen.as_ref());
+            if known.zip(seen.as_ref()).is_some_and(|(known, seen)| known.version > seen.version) {
+                continue;
+            }
             self.see(id.as_ref().clone(), seen);
             self.compare(&id, drifts);
         }
@@ -529,7 +536,7 @@ fn id_in(kind: &ServedKind, tree: &Value) -> Option<ObjectId> {
 async fn attend(
     client: Client,
     kind: Arc<ServedKind>,
-    ownership: Arc<Ownership>,
+    (ownership, relist): (Arc<Ownership>, Duration),
     state: Arc<Mutex<State>>,
     drifts: mpsc::UnboundedSender<Owner>,
     sync: watch::Sender<Sync>,
@@ -540,6 +547,7 @@ async fn attend(
         labels: ownership.label.to_owned(),
         metadata_only: true,
         cached: true,
+        relist: Some(Relist { first: relist, longest: relist }),
         ..Collection::default()
     };
     let (sender, mut happenings) = mpsc::channel(BACKLOG);

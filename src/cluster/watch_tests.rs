@@ -50,7 +50,7 @@ fn owner() -> Owner {
 fn applied() -> (OwnedObjects, mpsc::UnboundedReceiver<Owner>) {
     let config = kube::Config::new("http://127.0.0.1:1".parse().expect("uri"));
     let client = Client::try_from(config).expect("client");
-    let (owned, receiver) = OwnedObjects::new(client, ownership());
+    let (owned, receiver) = OwnedObjects::new(client, ownership(), std::time::Duration::from_hours(1));
     owned.expect(&owner(), &id(), &tree("5", json!([own(json!({"f:data": {"f:x": {}}}))])));
     (owned, receiver)
 }

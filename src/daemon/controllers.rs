@@ -69,6 +69,9 @@ pub enum Error {
     Notification(#[source] notification::Error),
 }
 
+/// Other kinds than the daemon's own, of which there may be many objects, are listed anew this much less often.
+const OTHERS: u32 = 6;
+
 /// The kinds that are watched.
 #[derive(Clone, Default)]
 struct Kinds {
@@ -98,6 +101,7 @@ pub async fn run(
     let scope = Scope {
         namespace: (!config.watch_all_namespaces).then(|| config.namespace.clone()),
         labels: config.watch_label_selector.clone(),
+        relist: Some(config.relist),
     };
     let kinds = Kinds::default();
     let shell = Shell {
@@ -199,7 +203,7 @@ fn start(
     };
     let ownership = environment::ownership(&config.override_managers);
     let folded = ownership.folded.clone();
-    let (owned, drifts) = OwnedObjects::new(client.clone(), ownership);
+    let (owned, drifts) = OwnedObjects::new(client.clone(), ownership, config.relist * OTHERS);
     let source_changes = Arc::new(environment_triggers::SourceChanges::default());
     let environments = Environments {
         connections: connections.clone(),
@@ -216,7 +220,7 @@ fn start(
         memory: environment::memory::Memory::default(),
     };
     let (owned_by_releases, release_drifts) =
-        OwnedObjects::new(client.clone(), release_drift::ownership(&config.override_managers));
+        OwnedObjects::new(client.clone(), release_drift::ownership(&config.override_managers), config.relist * OTHERS);
     let release_drift = Arc::new(Drifts::new(owned_by_releases, &config.override_managers));
     let releases = Releases {
         daemon: client.clone(),
@@ -242,8 +246,9 @@ fn start(
     let of_turns = kinds.helm_releases.clone();
     background.spawn(async move { release_drift.take_turns(of_turns).await });
     let (watched, namespace, end) = (kinds.helm_releases.clone(), scope.namespace.clone(), end.clone());
+    let relist = scope.relist.map(|own| own * OTHERS);
     background.spawn(async move {
-        memory.watch(&client, namespace.as_deref(), |key| watched.trigger(key), end).await;
+        memory.watch(&client, (namespace.as_deref(), relist), |key| watched.trigger(key), end).await;
     });
     background.spawn(gone::follow(&kinds.helm_charts, kept));
     spawn(controllers, git_repositories, &kinds.git_repositories, shell);

@@ -46,6 +46,8 @@ pub struct Config {
     pub leader_election: Option<LeaderElection>,
     pub retry: RetryDelay,
     pub jitter_percentage: u8,
+    /// After how long the daemon's own kinds are listed anew, should a watch have lost something.
+    pub relist: Duration,
     pub graceful_shutdown_timeout: Duration,
 }
 

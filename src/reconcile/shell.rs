@@ -197,6 +197,18 @@ where
         async move { watched.superseded(&key, generation).await }
     }
 
+    /// Tells whether the object is as the API server has it, which is asked where it was listed a moment ago: the list may
+    /// have been served from a cache that is behind. Where it is not, the next run has the newest state.
+    pub async fn is_current(&self) -> Result<bool, kube::Error> {
+        if !self.watched.may_be_old(&self.key()) {
+            return Ok(true);
+        }
+        let Some(newest) = self.api.get_opt(self.name()).await? else { return Ok(false) };
+        let is_current = newest.resource_version() == self.object.resource_version();
+        self.watched.wrote(newest);
+        Ok(is_current)
+    }
+
     /// Writes the status now, if it differs from what the API server has.
     pub async fn report(&mut self) -> Result<(), ReportError> {
         let status = to_value(&self.status);

@@ -5,6 +5,7 @@ use std::{
     fmt::Debug,
     hash::Hash,
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, TryStreamExt};
@@ -20,6 +21,9 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+/// Within this time after a list, a watch has told what has happened since then, should the list have been old.
+const CATCHES_UP: Duration = Duration::from_secs(5);
 
 /// A namespaced kind that a controller can watch.
 pub trait Watchable:
@@ -53,6 +57,16 @@ pub struct Scope {
     pub namespace: Option<String>,
     /// A label selector.
     pub labels: Option<String>,
+    /// After how long a watch is begun anew with a list, should it have lost something; never where there is none.
+    pub relist: Option<Duration>,
+}
+
+/// Waits for the end of a pause, which may have none.
+pub(super) async fn pause(length: Option<Duration>) {
+    match length {
+        Some(length) => tokio::time::sleep(length).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What happened to an object: its state before, where it was known, and after, where it still is.
@@ -73,6 +87,9 @@ pub struct Watched<K: Watchable> {
     store: Store<K>,
     writer: Mutex<Option<reflector::store::Writer<K>>>,
     written: Mutex<HashMap<ObjectRef<K>, Arc<K>>>,
+    /// Objects that are known from a list, which may be served from a cache that is behind, or from what a watch told
+    /// right after it, which may be history.
+    unconfirmed: Mutex<HashSet<ObjectRef<K>>>,
     queue: mpsc::UnboundedSender<ObjectRef<K>>,
     requests: Mutex<Option<mpsc::UnboundedReceiver<ObjectRef<K>>>>,
     listeners: Mutex<Vec<Listener<K>>>,
@@ -118,6 +135,7 @@ where
             store,
             writer: Mutex::new(Some(writer)),
             written: Mutex::default(),
+            unconfirmed: Mutex::default(),
             queue,
             requests: Mutex::new(Some(requests)),
             listeners: Mutex::default(),
@@ -181,7 +199,13 @@ where
     /// Remembers the state that a write of ours returned.
     pub fn wrote(&self, object: K) {
         let object = without_managers(object);
+        lock(&self.unconfirmed).remove(&ObjectRef::from_obj(&object));
         lock(&self.written).insert(ObjectRef::from_obj(&object), Arc::new(object));
+    }
+
+    /// Tells whether there may well be a newer state of an object than the one that is known.
+    pub fn may_be_old(&self, key: &ObjectRef<K>) -> bool {
+        lock(&self.unconfirmed).contains(key)
     }
 
     /// Waits until an object's generation is not `generation`, it is being deleted, or it is gone.
@@ -227,11 +251,16 @@ where
             Some(labels) => config.labels(labels),
             None => config,
         };
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff().into_stream());
-        let mut listed = Vec::new();
+        let begin = || Box::pin(watcher(api.clone(), config.clone()).default_backoff().into_stream());
+        let (mut events, mut relist) = (begin(), Box::pin(pause(scope.relist)));
+        let (mut listed, mut listed_at) = (Vec::new(), Instant::now());
         loop {
             let event = tokio::select! {
                 () = cancel.cancelled() => return,
+                () = &mut relist => {
+                    (events, relist) = (begin(), Box::pin(pause(scope.relist)));
+                    continue;
+                }
                 event = events.next() => event,
             };
             match event {
@@ -240,11 +269,36 @@ where
                     tracing::warn!(kind = %K::kind(&()), error = %crate::telemetry::chain(&error), "watch interrupted");
                 }
                 Some(Ok(event)) => {
-                    if let Some(event) = decoded(event) {
-                        self.take(&mut writer, &mut listed, event);
+                    let Some(event) = decoded(event) else { continue };
+                    match &event {
+                        watcher::Event::InitDone => listed_at = Instant::now(),
+                        watcher::Event::Apply(object) => self.told(object, listed_at.elapsed() > CATCHES_UP),
+                        _ => {}
                     }
+                    self.take(&mut writer, &mut listed, self.newest(event));
                 }
             }
+        }
+    }
+
+    /// Takes note of whether what a watch tells of an object is the newest that there is.
+    fn told(&self, object: &K, is_newest: bool) {
+        let (key, mut unconfirmed) = (ObjectRef::from_obj(object), lock(&self.unconfirmed));
+        if is_newest {
+            unconfirmed.remove(&key);
+        } else {
+            unconfirmed.insert(key);
+        }
+    }
+
+    /// Keeps what is known of a listed object where the list is behind.
+    fn newest(&self, event: watcher::Event<K>) -> watcher::Event<K> {
+        let watcher::Event::InitApply(listed) = event else { return event };
+        match self.store.get(&ObjectRef::from_obj(&listed)) {
+            Some(known) if version(known.as_ref()) > version(&listed) => {
+                watcher::Event::InitApply(Arc::unwrap_or_clone(known))
+            }
+            _ => watcher::Event::InitApply(listed),
         }
     }
 
@@ -269,6 +323,7 @@ where
                 Vec::new()
             }
             watcher::Event::InitDone => {
+                lock(&self.unconfirmed).extend(listed.iter().filter(|key| !before.contains_key(key)).cloned());
                 let mut keys: HashSet<ObjectRef<K>> = std::mem::take(listed).into_iter().collect();
                 keys.extend(before.keys().cloned());
                 keys.into_iter().collect()
@@ -290,6 +345,9 @@ where
             && change.after.as_ref().is_none_or(|after| version(after.as_ref()) >= version(written.get().as_ref()))
         {
             written.remove();
+        }
+        if change.after.is_none() {
+            lock(&self.unconfirmed).remove(key);
         }
         if asks_for_reconcile(change) {
             self.trigger(key.clone());

@@ -82,7 +82,7 @@ impl Bench {
 
 async fn control(client: Client, store: ArtifactStore) {
     let shutdown = CancellationToken::new();
-    let (owned, drifts) = OwnedObjects::new(client.clone(), environment::ownership(&[]));
+    let (owned, drifts) = OwnedObjects::new(client.clone(), environment::ownership(&[]), Duration::from_hours(1));
     let sources = Arc::new(triggers::SourceChanges::default());
     let cell: Arc<OnceLock<Arc<Watched<Kustomization>>>> = Arc::default();
     let watched = Watched::<Kustomization>::new();
@@ -120,7 +120,7 @@ async fn control(client: Client, store: ArtifactStore) {
         jitter_percentage: 0,
         shutdown: shutdown.clone(),
     };
-    let everywhere = Scope { namespace: None, labels: None };
+    let everywhere = Scope::default();
     tokio::join!(
         git_repositories.watch(client.clone(), &everywhere, shutdown.clone()),
         watched.watch(client.clone(), &everywhere, shutdown.clone()),

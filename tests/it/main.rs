@@ -17,6 +17,7 @@ mod drift;
 mod environment;
 mod expressions;
 mod faults;
+mod faulty;
 mod git_fetch;
 mod identity;
 mod image;

@@ -36,6 +36,9 @@ use crate::{
 /// How long an action runs before the status says that it does: what a shorter one did is said at once by its result.
 const PROGRESS_AFTER: Duration = Duration::from_secs(2);
 
+/// Another run soon, on a newer state of the object: what this one would say is out of date.
+pub(super) const ANEW: Next = Next::Unsaid(Duration::from_millis(100));
+
 /// How an action ended that can be reported.
 enum Concluded {
     Acted,
@@ -70,8 +73,18 @@ fn check_place(current: Option<&Snapshot>, previous: &Snapshot) -> Result<(), Ob
     }
 }
 
+/// Tells whether a run works on the newest state of its object, as it must before it writes anything.
+pub(super) async fn is_current(run: &Run<HelmRelease>) -> Result<bool, Obstacle> {
+    let current = run.is_current().await;
+    let current = current.map_err(|error| Obstacle::retry(reasons::RECONCILE_ERROR, chain(&error)))?;
+    if !current {
+        tracing::info!("the object was listed as it was; it is looked at anew");
+    }
+    Ok(current)
+}
+
 impl Attempt<'_> {
-    fn report<'a>(&'a self, status: &'a mut HelmReleaseStatus) -> Report<'a> {
+    pub(super) fn report<'a>(&'a self, status: &'a mut HelmReleaseStatus) -> Report<'a> {
         report_on(&self.object, status)
     }
 
@@ -91,8 +104,11 @@ impl Attempt<'_> {
     pub(super) async fn steps(self, run: &mut Run<HelmRelease>) -> Result<Next, Obstacle> {
         let mut done = Vec::new();
         loop {
-            let last = self.releases.last_release(&self.storage, &self.place, &self.object).await?;
+            let last = self.releases.last_release(&self.storage, &self.place, run).await?;
             let desired = self.desired_over(last.as_ref()).await?;
+            if !self.recall(run, last.as_ref(), &desired).await? {
+                return Ok(ANEW);
+            }
             let mut view = View { desired: &desired, ..self.view(&run.status, last.as_ref()) };
             let mut state = decide::state(&view)?;
             let mut look = Look::none();
@@ -127,6 +143,9 @@ impl Attempt<'_> {
             };
             if let Some(outcome) = decide::before(&self.view(&run.status, last.as_ref()), action, &done) {
                 return Ok(self.ended(run, outcome));
+            }
+            if done.is_empty() && !is_current(run).await? {
+                return Ok(ANEW);
             }
             tracing::info!(action = action.name(), state = ?state, "running action");
             if matches!(action, Action::Install | Action::Upgrade) {

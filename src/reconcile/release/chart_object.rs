@@ -128,6 +128,13 @@ pub fn plan(existing: Option<&HelmChart>, chart: &HelmChart) -> Written {
     }
 }
 
+/// Tells whether the watched HelmChart needs no write.
+pub fn is_written(charts: &Watched<HelmChart>, chart: &HelmChart) -> bool {
+    let (namespace, name) = (&chart.metadata.namespace, &chart.metadata.name);
+    let existing = charts.find(namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default());
+    plan(existing.as_deref(), chart) == Written::Unchanged
+}
+
 /// Writes the HelmChart where the watched one differs from it.
 pub async fn write(client: &Client, charts: &Watched<HelmChart>, chart: &HelmChart) -> Result<Written, Error> {
     let namespace = chart.metadata.namespace.clone().unwrap_or_default();

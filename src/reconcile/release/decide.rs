@@ -30,6 +30,8 @@ pub struct LastRelease {
     pub last_deployed: Option<Timestamp>,
     /// Whether this program (or Flux's helm-controller) made the record.
     pub is_ours: bool,
+    /// Whether a rollback made it.
+    pub is_rollback: bool,
 }
 
 /// What the spec asks for, composed and digested.
@@ -85,6 +87,8 @@ pub enum State {
     Absent(&'static str),
     /// A pending status; nobody may write but who set it.
     Locked(RecordStatus),
+    /// An uninstall of ours that a crash cut short.
+    Uninstalling,
     /// Installed, but not by what the history knows.
     Unmanaged(&'static str),
     /// Chart, values or post-renderers differ.
@@ -121,6 +125,7 @@ pub fn state(view: &View) -> Result<State, StateError> {
     match last.status {
         RecordStatus::Failed => Ok(State::Failed("")),
         RecordStatus::Uninstalled => Ok(State::Absent("found uninstalled release in storage")),
+        RecordStatus::Uninstalling if last.is_ours => Ok(State::Uninstalling),
         RecordStatus::Deployed => Ok(deployed(view, current, last)),
         RecordStatus::Unknown
         | RecordStatus::Superseded
@@ -336,6 +341,7 @@ pub fn next(view: &View, state: &State) -> Decision {
             Decision { step, history: kept_in_sync(view) }
         }
         State::Locked(_) => Decision::keep(locked(view, forced)),
+        State::Uninstalling => Decision::keep(Step::Act(Action::UninstallRemediation)),
         State::Absent(_) => {
             let remediation = target::install_remediation(view.object, view.status);
             Decision::keep(if remediation.is_exhausted() && !forced {
@@ -392,8 +398,10 @@ fn failed(view: &View, forced: bool) -> Decision {
     if active_retry(view.object, view.status).is_some() {
         return Decision { step: upgrade, history: HistoryChange::TruncateForRetry };
     }
-    // A release that a crash left pending was marked failed by its unlock; what it was about is tried again.
-    if conditions::has_reason(&view.status.conditions, conditions::RELEASED, reasons::PENDING_RELEASE) {
+    // A release that a crash left pending was marked failed by its unlock; what it was about is tried again: the upgrade
+    // here, a rollback below.
+    let is_unlocked = conditions::has_reason(&view.status.conditions, conditions::RELEASED, reasons::PENDING_RELEASE);
+    if is_unlocked && !view.last.is_some_and(|last| last.is_rollback) {
         return Decision::keep(upgrade);
     }
     let Some(remediation) = active_remediation(view.object, view.status) else { return Decision::keep(upgrade) };

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use futures::{StreamExt, TryStreamExt};
@@ -19,7 +20,7 @@ use super::{decide::LastRelease, remote_records::Held};
 use crate::{
     api::{HelmRelease, helm_release::ValuesReferenceKind},
     cluster::connection::Connection,
-    reconcile::watched::lock,
+    reconcile::watched::{lock, pause},
     telemetry,
 };
 
@@ -255,17 +256,18 @@ impl Memory {
         lock(&self.readers).set(key, Vec::new());
     }
 
-    /// Watches the metadata of `ConfigMaps` and Secrets until cancelled, and calls `trigger` for each release that reads
+    /// Watches the metadata of `ConfigMaps` and Secrets until cancelled, begins the watches anew after `relist`, and calls `trigger` for each release that reads
     /// one that changed, or whose newest record is not the one that a run saw.
     pub async fn watch(
         &self,
         client: &Client,
-        namespace: Option<&str>,
+        (namespace, relist): (Option<&str>, Option<Duration>),
         trigger: impl Fn(ObjectRef<HelmRelease>),
         cancel: CancellationToken,
     ) {
-        let configs = self.follow::<ConfigMap>(ValuesReferenceKind::ConfigMap, client, namespace, &trigger);
-        let secrets = self.follow::<Secret>(ValuesReferenceKind::Secret, client, namespace, &trigger);
+        let scope = (namespace, relist);
+        let configs = self.follow::<ConfigMap>(ValuesReferenceKind::ConfigMap, client, scope, &trigger);
+        let secrets = self.follow::<Secret>(ValuesReferenceKind::Secret, client, scope, &trigger);
         tokio::select! {
             () = cancel.cancelled() => {}
             _ = futures::future::join(configs, secrets) => {}
@@ -276,7 +278,7 @@ impl Memory {
         &self,
         kind: ValuesReferenceKind,
         client: &Client,
-        namespace: Option<&str>,
+        (namespace, relist): (Option<&str>, Option<Duration>),
         trigger: &impl Fn(ObjectRef<HelmRelease>),
     ) where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + std::fmt::Debug + Send + Sync + 'static,
@@ -286,9 +288,18 @@ impl Memory {
             None => Api::all(client.clone()),
         };
         let config = watcher::Config::default().any_semantic();
-        let mut events = std::pin::pin!(watcher(api, config).default_backoff().into_stream());
+        let begin = || Box::pin(watcher(api.clone(), config.clone()).default_backoff().into_stream());
+        let (mut events, mut again) = (begin(), Box::pin(pause(relist)));
         let mut listed: Option<Vec<Entry>> = None;
-        while let Some(event) = events.next().await {
+        loop {
+            let event = tokio::select! {
+                () = &mut again => {
+                    (events, again) = (begin(), Box::pin(pause(relist)));
+                    continue;
+                }
+                event = events.next() => event,
+            };
+            let Some(event) = event else { return };
             let changed = match event {
                 Ok(watcher::Event::Init) => {
                     listed = Some(Vec::new());

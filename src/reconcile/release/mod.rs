@@ -17,6 +17,7 @@ mod newer;
 pub mod observe;
 pub mod obstacle;
 pub mod post_render;
+mod recall;
 pub mod record;
 mod redaction;
 pub mod remote_records;
@@ -38,7 +39,7 @@ use self::{
     attempt::Attempt,
     decide::{Desired, HistoryChange},
     drift::Drifts,
-    memory::{Memory, Place},
+    memory::{Memory, Newest, Place},
     obstacle::{Class, Obstacle},
     remote_records::RemoteRecords,
     report::{Notice, Report},
@@ -261,8 +262,8 @@ impl Releases {
         let mut reads = observe::config_keys(&object);
         reads.extend(connect::kubeconfig_source(&object).map(|(source, _)| source));
         self.memory.reads(&run.key(), reads);
-        if self.chart_object(run).await? {
-            return Ok(Next::Unsaid(CHART_WITHIN));
+        if let Some(next) = self.chart_object(run).await? {
+            return Ok(next);
         }
         self.dependencies(&object)?;
         report_on(&object, &mut run.status).cleared(&[reasons::DEPENDENCY_NOT_READY]);
@@ -315,9 +316,9 @@ impl Releases {
         Box::pin(attempt.steps(run)).await
     }
 
-    /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more. Tells whether it has written
-    /// it: its artifact comes then, which starts the release again.
-    async fn chart_object(&self, run: &mut Run<HelmRelease>) -> Result<bool, Obstacle> {
+    /// Writes the HelmChart of `spec.chart`, and deletes one that is not asked for any more. Where it has written it, the
+    /// run ends: its artifact comes then, which starts the release again.
+    async fn chart_object(&self, run: &mut Run<HelmRelease>) -> Result<Option<Next>, Obstacle> {
         let object = run.object.clone();
         let failed = |error: chart_object::Error| {
             self.trace(&object, reasons::HELM_CHART_SYNC_ERR, &chain(&error));
@@ -327,14 +328,20 @@ impl Releases {
         let before = run.status.helm_chart.clone().filter(|chart| !chart.is_empty());
         if let Some(before) = before.filter(|before| Some(before) != wanted.as_ref()) {
             self.check_chart_access(&object, &before)?;
+            if !attempt::is_current(run).await? {
+                return Ok(Some(attempt::ANEW));
+            }
             chart_object::delete(&self.daemon, &before).await.map_err(failed)?;
             let message = format!("deleted HelmChart '{before}'");
             self.trace(&object, reasons::HELM_CHART_DELETED, &message);
             run.status.helm_chart = None;
         }
-        let Some(chart) = chart_object::desired(&object) else { return Ok(false) };
+        let Some(chart) = chart_object::desired(&object) else { return Ok(None) };
         if self.no_cross_namespace_refs {
             chart_object::check_namespace(&object, &chart)?;
+        }
+        if !chart_object::is_written(&self.charts_watched, &chart) && !attempt::is_current(run).await? {
+            return Ok(Some(attempt::ANEW));
         }
         let written = chart_object::write(&self.daemon, &self.charts_watched, &chart).await.map_err(failed)?;
         if let Some(reason) = written.reason() {
@@ -351,7 +358,7 @@ impl Releases {
             self.trace(&object, reason, &message);
         }
         run.status.helm_chart = wanted;
-        Ok(written != chart_object::Written::Unchanged)
+        Ok((written != chart_object::Written::Unchanged).then_some(Next::Unsaid(CHART_WITHIN)))
     }
 
     /// Refuses a HelmChart, named as in `status.helmChart`, that the flag keeps an object from.
@@ -392,8 +399,13 @@ impl Releases {
             return Next::Change;
         }
         if !object.spec.suspend {
+            match attempt::is_current(run).await {
+                Ok(true) => {}
+                Ok(false) => return attempt::ANEW,
+                Err(obstacle) => return self.blocked(run, obstacle),
+            }
             let gone = async {
-                if run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty()) {
+                if self.may_be_installed(run) {
                     match self.connect(&object).await {
                         Ok(connection) => {
                             run.permit().work_on(connection.permits()).await;
@@ -431,11 +443,23 @@ impl Releases {
         Next::Change
     }
 
+    /// Tells whether there may be something to uninstall: what the status tells of, or a record that a process that is
+    /// gone had no time to tell of.
+    fn may_be_installed(&self, run: &Run<HelmRelease>) -> bool {
+        let is_known = run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty());
+        let place = Place {
+            cluster: None,
+            namespace: target::storage_namespace(&run.object),
+            release: target::release_name(&run.object),
+        };
+        // Another cluster, which may never have been reached, does not hold up what the status tells nothing of.
+        is_known || (run.object.spec.kube_config.is_none() && self.memory.newest(&place) != Newest::None)
+    }
+
     async fn uninstall(&self, run: &mut Run<HelmRelease>, connection: &Arc<Connection>) -> Result<(), Obstacle> {
         let object = run.object.clone();
-        let Some(current) = history::latest(&run.status.history).cloned() else { return Ok(()) };
-        self.drifts.forget(&drift::owner(&object));
-        let namespace = run.status.storage_namespace.clone().unwrap_or_else(|| target::storage_namespace(&object));
+        let namespace = run.status.storage_namespace.clone().filter(|namespace| !namespace.is_empty());
+        let namespace = namespace.unwrap_or_else(|| target::storage_namespace(&object));
         let work = Work {
             releases: self,
             connection: connection.clone(),
@@ -445,6 +469,11 @@ impl Releases {
             shutdown: run.shutdown().clone(),
             superseded: CancellationToken::new(),
         };
+        if let Err(error) = work.recall_for_uninstall(&mut run.status).await {
+            return Err(Obstacle::retry(reasons::UNINSTALL_FAILED, chain(&error)));
+        }
+        let Some(current) = history::latest(&run.status.history).cloned() else { return Ok(()) };
+        self.drifts.forget(&drift::owner(&object));
         let acted = work.uninstall(&current, ReleaseAction::Uninstall).await;
         acted.record(&mut run.status);
         let error = acted.error.as_ref().map(|error| chain(error));

@@ -12,6 +12,7 @@ use super::{
     Releases, chart_object,
     charts::{ChartVersion, Error as ChartError},
     decide::LastRelease,
+    history,
     memory::{ConfigKey, Newest, Place, Seen},
     obstacle::Obstacle,
     record,
@@ -24,8 +25,8 @@ use crate::{
         helm_release::{ChartReferenceKind, ValuesReferenceKind},
         reasons,
     },
-    cluster::storage::ReleaseStorage,
-    reconcile::expressions::ReadyExpr,
+    cluster::storage::{ReleaseStorage, StoredRecord},
+    reconcile::{expressions::ReadyExpr, shell::Run},
     telemetry::chain,
 };
 
@@ -204,27 +205,41 @@ impl Releases {
     }
 
     /// Returns the newest record of the release, read only where memory does not have it.
+    ///
+    /// A revision that the history has and memory has not is asked for by its name: what memory knows may be from a list
+    /// that was out of date, and the revision there all the same.
     pub(super) async fn last_release(
         &self,
         storage: &ReleaseStorage,
         place: &Place,
-        object: &HelmRelease,
+        run: &Run<HelmRelease>,
     ) -> Result<Option<LastRelease>, Obstacle> {
-        let key = ObjectRef::from_obj(object);
+        let key = run.key();
         let release = &place.release;
         let failed = |error: &(dyn std::error::Error + 'static)| {
             let message = format!("Could not determine release state: {}", chain(error));
             Obstacle::retry(reasons::STATE_ERROR, message)
         };
-        let (version, resource_version) = match self.memory.newest(place) {
-            Newest::None => return Ok(None),
-            Newest::Record { version, resource_version } => (version, resource_version),
+        let newest = match self.memory.newest(place) {
+            Newest::None => None,
+            Newest::Record { version, resource_version } => Some((version, resource_version)),
             Newest::Unknown => {
-                let mut revisions = storage.list(release).await.map_err(|error| failed(&error))?;
-                let Some(newest) = revisions.pop() else { return Ok(None) };
-                (i64::from(newest.revision), newest.resource_version)
+                let revisions = storage.list(release).await.map_err(|error| failed(&error))?;
+                revisions.last().map(|newest| (i64::from(newest.revision), newest.resource_version.clone()))
             }
         };
+        let reported = history::latest(&run.status.history).filter(|current| &current.name == release);
+        let reported = reported.map_or(0, |current| current.version);
+        let known = newest.as_ref().map_or(0, |(version, _)| *version);
+        if reported > known {
+            let stored = storage.get(release, u32::try_from(reported).unwrap_or(0)).await;
+            if let Some(stored) = stored.map_err(|error| failed(&error))? {
+                let at = stored.revision.resource_version.clone();
+                self.memory.wrote_record(place, reported, Some(at));
+                return self.decoded(&key, release, &stored).map_err(|error| failed(&error));
+            }
+        }
+        let Some((version, resource_version)) = newest else { return Ok(None) };
         if let Some((at, last)) = self.memory.remembered(&key).last
             && at == resource_version
             && last.version == version
@@ -233,10 +248,20 @@ impl Releases {
         }
         let stored = storage.get(release, u32::try_from(version).unwrap_or(0)).await;
         let Some(stored) = stored.map_err(|error| failed(&error))? else { return Ok(None) };
-        let release = record::decode(release, &stored).map_err(|error| failed(&error))?;
-        let last = record::last_release(&release, &stored.revision.managers);
-        let at = stored.revision.resource_version;
-        self.memory.remember(&key, |known| known.last = Some((at, last.clone())));
+        self.decoded(&key, release, &stored).map_err(|error| failed(&error))
+    }
+
+    /// Reads a record, and remembers it as the newest.
+    fn decoded(
+        &self,
+        key: &ObjectRef<HelmRelease>,
+        release: &str,
+        stored: &StoredRecord,
+    ) -> Result<Option<LastRelease>, record::Unreadable> {
+        let record = record::decode(release, stored)?;
+        let last = record::last_release(&record, &stored.revision.managers);
+        let at = stored.revision.resource_version.clone();
+        self.memory.remember(key, |known| known.last = Some((at, last.clone())));
         Ok(Some(last))
     }
 }

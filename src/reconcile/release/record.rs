@@ -50,6 +50,7 @@ pub fn last_release(record: &Release, managers: &[String]) -> LastRelease {
         digest: digest(record),
         last_deployed: record.info.last_deployed.as_ref().map(Zoned::timestamp),
         is_ours: managers.iter().any(|manager| manager == HELM_FIELD_MANAGER),
+        is_rollback: record.info.rollback_revision > 0,
     }
 }
 

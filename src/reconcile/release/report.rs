@@ -293,6 +293,11 @@ impl Report<'_> {
         if action == ReleaseAction::Install {
             self.status.history.clear();
         }
+        self.started(action);
+    }
+
+    /// Says that an install or upgrade was begun.
+    pub fn started(&mut self, action: ReleaseAction) {
         self.status.last_attempted_release_action = Some(action);
         self.unmark(conditions::TEST_SUCCESS);
         self.unmark(conditions::REMEDIATED);

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod cluster;
 pub mod daemon;
+pub mod faulty_proxy;
 pub mod git;
 pub mod helm_repository;
 pub mod http;

@@ -52,7 +52,7 @@ impl TlsFront {
 }
 
 /// An authority's certificate, and a server's with 127.0.0.1 for its name that it has signed.
-fn certified() -> (String, ServerConfig) {
+pub(super) fn certified() -> (String, ServerConfig) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key can be made");

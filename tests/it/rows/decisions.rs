@@ -141,6 +141,7 @@ fn name(state: &State) -> (&'static str, &'static str) {
     match state {
         State::Absent(reason) => ("Absent", reason),
         State::Locked(_) => ("Locked", ""),
+        State::Uninstalling => ("Uninstalling", ""),
         State::Unmanaged(reason) => ("Unmanaged", reason),
         State::OutOfSync(reason) => ("OutOfSync", reason),
         State::Drifted => ("Drifted", ""),

@@ -6,16 +6,18 @@ use helm::{
     hook::{self, DeletePolicy, Event, Execution, Hook, Phase},
     release::Release,
 };
+use jiff::Zoned;
 use serde_json::Value;
 
 use super::{
-    Acted, Work, objects,
+    Acted, Work,
+    objects::{self, Resource},
     write::{Before, NotApplied, Outcome},
 };
 use crate::{
     cluster::{
-        apply::{ApplyError, ApplyMethod, Propagation},
-        wait::{Ready, WaitError},
+        apply::{self, ApplyError, ApplyMethod, Propagation},
+        wait::{Ready, WaitError, WaitTarget},
     },
     reconcile::release::method,
 };
@@ -75,6 +77,10 @@ impl Work<'_> {
         let order = order_of(record, event, select);
         let mut ran = Vec::new();
         for index in order {
+            if has_run(record, index, event) {
+                ran.push(index);
+                continue;
+            }
             match self.run_hook(record, index, event, timeout, acted).await {
                 Ok(()) => ran.push(index),
                 Err(error) => {
@@ -89,6 +95,11 @@ impl Work<'_> {
                     return Err(error);
                 }
             }
+        }
+        let goes = |index: &usize| record.hooks[*index].delete_policies.contains(&DeletePolicy::HookSucceeded);
+        if begun(record, event).is_some() && ran.iter().any(goes) {
+            // Once its object is gone, only the record tells that a hook has run.
+            self.update(record, acted).await.map_err(|error| Error::Record(Box::new(error)))?;
         }
         for index in ran.into_iter().rev() {
             let hook = record.hooks[index].clone();
@@ -109,11 +120,37 @@ impl Work<'_> {
             record.hooks[index].delete_policies.push(DeletePolicy::BeforeHookCreation);
         }
         let hook = record.hooks[index].clone();
+        let under_way = self.under_way(record, &hook, event).await?;
+        let result = if under_way.is_empty() {
+            self.begin_hook(record, index, event, timeout, acted).await?
+        } else {
+            tracing::info!(hook = hook.path, "a hook that was begun before a crash is waited for");
+            Ok(under_way)
+        };
+        let result = match result {
+            Err(error) => Err(error),
+            Ok(written) => self.wait(written, Ready::Hooks, timeout).await.map_err(Error::Wait),
+        };
+        let last_run = &mut record.hooks[index].last_run;
+        last_run.completed_at = Some(super::now());
+        last_run.phase = Some(if result.is_ok() { Phase::Succeeded } else { Phase::Failed });
+        result
+    }
+
+    /// Records a hook's start and makes its object. What keeps it from being recorded is the outer error.
+    async fn begin_hook(
+        &self,
+        record: &mut Release,
+        index: usize,
+        event: &Event,
+        timeout: Duration,
+        acted: &mut Acted,
+    ) -> Result<Result<Vec<WaitTarget>, Error>, Error> {
+        let hook = record.hooks[index].clone();
         self.delete_hook(&hook, &DeletePolicy::BeforeHookCreation, record, timeout).await?;
-        let tree = tree_of(&hook)?;
         let writing = self.writing(method_of(record, event), Before::Nothing);
         let (event, path) = (event.as_str().to_owned(), hook.path.clone());
-        let resources = objects::resolve(&self.connection.discovery, [tree], &record.namespace)
+        let resources = objects::resolve(&self.connection.discovery, [tree_of(&hook)?], &record.namespace)
             .await
             .map_err(|source| Error::Build { event: event.clone(), path: path.clone(), source })?;
         record.hooks[index].last_run =
@@ -122,14 +159,25 @@ impl Work<'_> {
         self.update(record, acted).await.map_err(|error| Error::Record(Box::new(error)))?;
         let mut outcome = Outcome::default();
         let applied = writing.all(&resources, &mut outcome).await;
-        let result = match applied {
-            Err(source) => Err(Error::Apply { event, path, source }),
-            Ok(()) => self.wait(outcome.written, Ready::Hooks, timeout).await.map_err(Error::Wait),
-        };
-        let last_run = &mut record.hooks[index].last_run;
-        last_run.completed_at = Some(super::now());
-        last_run.phase = Some(if result.is_ok() { Phase::Succeeded } else { Phase::Failed });
-        result
+        Ok(applied.map(|()| outcome.written).map_err(|source| Error::Apply { event, path, source }))
+    }
+
+    /// Returns the object of a hook that the record says was begun and that is still there: since the one before it was
+    /// deleted before it was recorded, it is that hook's, however far it has come.
+    async fn under_way(&self, record: &Release, hook: &Hook, event: &Event) -> Result<Vec<WaitTarget>, Error> {
+        if !ran_since(record, hook, event, Phase::Running) {
+            return Ok(Vec::new());
+        }
+        let build = |source| Error::Build { event: event.as_str().to_owned(), path: hook.path.clone(), source };
+        let resources =
+            objects::resolve(&self.connection.discovery, [tree_of(hook)?], &record.namespace).await.map_err(build)?;
+        let mut there = Vec::new();
+        for Resource { target, .. } in resources {
+            let object = apply::get(&self.connection.client, &target).await.map_err(build)?;
+            let lasts = |object: &Value| object["metadata"]["deletionTimestamp"].is_null();
+            there.extend(object.filter(lasts).map(|known| WaitTarget { target, known: Some(known) }));
+        }
+        Ok(there)
     }
 
     async fn delete_hook(
@@ -155,6 +203,31 @@ impl Work<'_> {
     }
 }
 
+/// Returns when what an event's hooks are part of was begun, where it is gone on with after a crash and not begun anew
+/// with another revision: an uninstall, and the tests of a revision.
+fn begun<'r>(record: &'r Release, event: &Event) -> Option<&'r Zoned> {
+    match event {
+        Event::PreDelete | Event::PostDelete => record.info.deleted.as_ref(),
+        Event::Test => record.info.last_deployed.as_ref(),
+        _ => None,
+    }
+}
+
+/// Tells whether a hook's last run came to a phase and was one for this event since that was begun. Of a hook that runs
+/// at other events too, it may have been one of those.
+fn ran_since(record: &Release, hook: &Hook, event: &Event, phase: Phase) -> bool {
+    let is_of_event = hook.events.iter().all(|other| other == event);
+    let started = hook.last_run.started_at.as_ref();
+    is_of_event
+        && hook.last_run.phase == Some(phase)
+        && begun(record, event).zip(started).is_some_and(|(begun, started)| started >= begun)
+}
+
+/// Tells whether a hook has succeeded before a crash, so that it is not run again.
+fn has_run(record: &Release, index: usize, event: &Event) -> bool {
+    ran_since(record, &record.hooks[index], event, Phase::Succeeded)
+}
+
 /// Returns the way in which an event's hooks are applied: that of their release, but for an uninstall's.
 fn method_of(record: &Release, event: &Event) -> ApplyMethod {
     match event {
@@ -176,4 +249,36 @@ fn tree_of(hook: &Hook) -> Result<Value, Error> {
         return Ok(hook.object.clone());
     }
     helm::yaml::parse(hook.manifest.as_bytes()).map_err(|source| Error::Manifest { path: hook.path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(events: &str, phase: &str, started: &str) -> Release {
+        let text = format!(
+            r#"{{"name": "app", "info": {{"status": "deployed", "last_deployed": "2026-01-01T10:00:00Z",
+                "deleted": "2026-01-01T12:00:00Z"}},
+                "hooks": [{{"name": "h", "events": {events}, "last_run": {{"phase": "{phase}", "started_at": "{started}"}}}}]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn a_hook_that_succeeded_since_its_action_was_begun_does_not_run_again() {
+        for (events, phase, started, event, ran) in [
+            (r#"["test"]"#, "Succeeded", "2026-01-01T11:00:00Z", Event::Test, true),
+            // Of the revision that a rollback took it from.
+            (r#"["test"]"#, "Succeeded", "2026-01-01T09:00:00Z", Event::Test, false),
+            (r#"["test"]"#, "Running", "2026-01-01T11:00:00Z", Event::Test, false),
+            (r#"["test"]"#, "Failed", "2026-01-01T11:00:00Z", Event::Test, false),
+            (r#"["test", "post-install"]"#, "Succeeded", "2026-01-01T11:00:00Z", Event::Test, false),
+            (r#"["pre-delete"]"#, "Succeeded", "2026-01-01T13:00:00Z", Event::PreDelete, true),
+            (r#"["pre-delete"]"#, "Succeeded", "2026-01-01T11:00:00Z", Event::PreDelete, false),
+            // A new revision runs its hooks.
+            (r#"["pre-upgrade"]"#, "Succeeded", "2026-01-01T13:00:00Z", Event::PreUpgrade, false),
+        ] {
+            assert_eq!(has_run(&record(events, phase, started), 0, &event), ran, "{events} {phase} {started}");
+        }
+    }
 }

@@ -249,11 +249,11 @@ impl Work<'_> {
         ReleaseStorage::new(self.connection.client.clone(), self.namespace.clone(), manager)
     }
 
-    fn release_name(&self) -> String {
+    pub(super) fn release_name(&self) -> String {
         target::release_name(&self.object)
     }
 
-    fn place(&self, release: &str) -> Place {
+    pub(super) fn place(&self, release: &str) -> Place {
         Place { cluster: self.connection.remote(), namespace: self.namespace.clone(), release: release.to_owned() }
     }
 
@@ -320,7 +320,11 @@ impl Work<'_> {
     }
 
     /// Reads a revision, or the newest.
-    async fn read(&self, release: &str, version: Option<i64>) -> Result<Option<(Release, StoredRecord)>, Error> {
+    pub(super) async fn read(
+        &self,
+        release: &str,
+        version: Option<i64>,
+    ) -> Result<Option<(Release, StoredRecord)>, Error> {
         let storage = self.storage();
         let version = version.or_else(|| match self.releases.memory.newest(&self.place(release)) {
             super::memory::Newest::Record { version, .. } => Some(version),
@@ -341,12 +345,18 @@ impl Work<'_> {
 
     /// Reads all revisions of a release with one of some statuses, oldest first.
     async fn read_all(&self, release: &str, statuses: &[RecordStatus]) -> Result<Vec<Release>, Error> {
-        let storage = self.storage();
+        let listed = self.storage().list(release).await.map_err(Error::Storage)?;
+        let is_listed = |version: &i64| listed.iter().any(|one| i64::from(one.revision) == *version);
+        let is_wanted = |status: &str| statuses.iter().any(|wanted| wanted.as_str() == status);
+        let wanted = listed.iter().filter(|one| is_wanted(&one.status)).map(|one| i64::from(one.revision));
+        let known = self.releases.memory.revisions(&self.place(release)).unwrap_or_default();
+        // A list may be out of date, in what it has and in what it says of it.
+        let mut versions: Vec<i64> = wanted.chain(known.into_iter().filter(|version| !is_listed(version))).collect();
+        versions.sort_unstable();
         let mut records = Vec::new();
-        for revision in storage.list(release).await.map_err(Error::Storage)? {
-            if statuses.is_empty() || statuses.iter().any(|status| status.as_str() == revision.status) {
-                records.extend(self.read(release, Some(i64::from(revision.revision))).await?.map(|(record, _)| record));
-            }
+        for version in versions {
+            let record = self.read(release, Some(version)).await?.map(|(record, _)| record);
+            records.extend(record.filter(|record| statuses.contains(&record.info.status)));
         }
         Ok(records)
     }

@@ -6,13 +6,16 @@ use helm::{
     release::{Release, Status as RecordStatus},
 };
 
-use super::{Acted, Error, Recording, Work, objects};
+use super::{
+    Acted, Error, Recording, Work,
+    objects::{self, Resource},
+};
 use crate::{
     api::{
         Snapshot,
-        helm_release::{DeletionPropagation, ReleaseAction},
+        helm_release::{DeletionPropagation, ReleaseAction, Uninstall},
     },
-    cluster::apply::Propagation,
+    cluster::apply::{self, Propagation},
     reconcile::release::{
         report::Gone,
         target::{self, ActionKind},
@@ -30,7 +33,12 @@ impl Work<'_> {
     async fn try_uninstall(&self, current: &Snapshot, acted: &mut Acted) -> Result<(), Error> {
         let settings = self.object.spec.uninstall.clone().unwrap_or_default();
         let timeout = target::timeout(&self.object, ActionKind::Uninstall);
-        let Some((mut record, _)) = self.read(&current.name, None).await? else {
+        let mut newest = self.read(&current.name, None).await?;
+        if newest.as_ref().is_none_or(|(record, _)| record.version < current.version) {
+            // What is known of the records may be out of date; the revision's own name is not.
+            newest = self.read(&current.name, Some(current.version)).await?.or(newest);
+        }
+        let Some((mut record, _)) = newest else {
             acted.gone = Some(Gone::NotFound);
             return Ok(());
         };
@@ -45,15 +53,19 @@ impl Work<'_> {
             let found = format!("{}/{}.v{}", record.namespace, record.name, record.version);
             return Err(Error::Mismatch(found, target::versioned_release(current)));
         }
+        let was_deployed = record.info.status == RecordStatus::Deployed;
+        // One that a crash cut short was begun then.
+        if record.info.status != RecordStatus::Uninstalling || record.info.deleted.is_none() {
+            record.info.deleted = Some(super::now());
+        }
         record.info.status = RecordStatus::Uninstalling;
-        record.info.deleted = Some(super::now());
         "Deletion in progress (or silently failed)".clone_into(&mut record.info.description);
         if !settings.disable_hooks {
             let ran = self.run_hooks(&mut record, &Event::PreDelete, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("failed pre-delete"))?;
         }
         self.update(&record, acted).await?;
-        self.delete_objects(&record, settings.disable_wait, &settings.deletion_propagation, timeout).await?;
+        self.delete_objects(&record, was_deployed, &settings, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(&mut record, &Event::PostDelete, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("failed post-delete"))?;
@@ -68,17 +80,41 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Returns the objects of the deployed revision that are still there though the newest does not have them, as when
+    /// that failed or was cut short before it had deleted them.
+    async fn left_over(&self, record: &Release, resources: &[Resource]) -> Result<Vec<Resource>, Error> {
+        let Some(deployed) = self.read_all(&record.name, &[RecordStatus::Deployed]).await?.pop() else {
+            return Ok(Vec::new());
+        };
+        let owner = objects::Owner::of(record);
+        let mut left = Vec::new();
+        for resource in self.resolve_current(&deployed).await? {
+            if resources.iter().any(|known| known.target.id == resource.target.id) {
+                continue;
+            }
+            let existing = apply::get_metadata(&self.connection.client, &resource.target).await;
+            let existing = existing.map_err(Error::Existing)?;
+            if existing.is_some_and(|existing| objects::foreign(&existing, &resource.target.id, &owner).is_none()) {
+                left.push(resource);
+            }
+        }
+        Ok(left)
+    }
+
     async fn delete_objects(
         &self,
         record: &Release,
-        disable_wait: bool,
-        propagation: &DeletionPropagation,
+        was_deployed: bool,
+        settings: &Uninstall,
         timeout: std::time::Duration,
     ) -> Result<(), Error> {
         let mut resources = self.resolve_current(record).await?;
+        if !was_deployed {
+            resources.extend(self.left_over(record, &resources).await?);
+        }
         resources.retain(|resource| !objects::is_kept(&resource.tree));
         manifest::sort_by_kind(&mut resources, |resource| &resource.target.id.kind, manifest::UNINSTALL);
-        let propagation = match propagation {
+        let propagation = match &settings.deletion_propagation {
             DeletionPropagation::Foreground => Propagation::Foreground,
             DeletionPropagation::Orphan => Propagation::Orphan,
             DeletionPropagation::Background | DeletionPropagation::Unknown(_) => Propagation::Background,
@@ -89,7 +125,7 @@ impl Work<'_> {
             let texts: Vec<_> = errors.iter().map(|error| crate::telemetry::chain(error)).collect();
             return Err(Error::Delete(errors.len(), texts.join("; ")));
         }
-        if disable_wait {
+        if settings.disable_wait {
             return Ok(());
         }
         self.wait_gone(pending, timeout).await.map_err(super::interrupted)

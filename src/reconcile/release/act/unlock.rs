@@ -3,7 +3,7 @@
 use helm::release::Status as RecordStatus;
 
 use super::{Acted, Error, Recording, Work};
-use crate::reconcile::release::record;
+use crate::reconcile::release::{recall::UNLOCKED, record};
 
 impl Work<'_> {
     /// Marks the newest revision as failed, if it is pending.
@@ -21,7 +21,7 @@ impl Work<'_> {
         }
         acted.pending = Some((record::snapshot(&pending), state.as_str()));
         pending.info.status = RecordStatus::Failed;
-        pending.info.description = format!("Release unlocked from stale '{}' state", state.as_str());
+        pending.info.description = format!("{UNLOCKED}{}' state", state.as_str());
         self.update(&pending, acted).await
     }
 }
