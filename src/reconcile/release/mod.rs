@@ -446,14 +446,17 @@ impl Releases {
     /// Tells whether there may be something to uninstall: what the status tells of, or a record that a process that is
     /// gone had no time to tell of.
     fn may_be_installed(&self, run: &Run<HelmRelease>) -> bool {
-        let is_known = run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty());
+        if run.status.storage_namespace.as_deref().is_some_and(|namespace| !namespace.is_empty()) {
+            return true;
+        }
         let place = Place {
             cluster: None,
             namespace: target::storage_namespace(&run.object),
             release: target::release_name(&run.object),
         };
         // Another cluster, which may never have been reached, does not hold up what the status tells nothing of.
-        is_known || (run.object.spec.kube_config.is_none() && self.memory.newest(&place) != Newest::None)
+        let is_near = run.object.spec.kube_config.is_none();
+        run.status.history.is_empty() && is_near && self.memory.newest(&place) != Newest::None
     }
 
     async fn uninstall(&self, run: &mut Run<HelmRelease>, connection: &Arc<Connection>) -> Result<(), Obstacle> {

@@ -75,6 +75,11 @@ impl Report<'_> {
     /// Says that no more is tried about a failure, and what would bring the release back to life: in Ready too, where
     /// people look first.
     pub fn given_up(&mut self, reason: &str, message: &str) {
+        // An obstacle that is gone may have taken the failure's place in Ready.
+        let is_unknown = |ready: &Condition| ready.status == "Unknown";
+        if conditions::get(&self.status.conditions, conditions::READY).is_some_and(is_unknown) {
+            self.summarize(None);
+        }
         let message = format!("{message}; {}", self.way_out(reason));
         let ready = conditions::get(&self.status.conditions, conditions::READY).filter(|ready| ready.status == "False");
         if let Some(ready) = ready.cloned() {
