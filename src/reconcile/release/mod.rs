@@ -472,10 +472,10 @@ impl Releases {
             shutdown: run.shutdown().clone(),
             superseded: CancellationToken::new(),
         };
-        if let Err(error) = work.recall_for_uninstall(&mut run.status).await {
-            return Err(Obstacle::retry(reasons::UNINSTALL_FAILED, chain(&error)));
-        }
-        let Some(current) = history::latest(&run.status.history).cloned() else { return Ok(()) };
+        let recalled = work.recall_for_uninstall(&mut run.status).await;
+        let Some(current) = history::latest(&run.status.history).cloned() else {
+            return recalled.map_err(|error| Obstacle::retry(reasons::UNINSTALL_FAILED, chain(&error)));
+        };
         self.drifts.forget(&drift::owner(&object));
         let acted = work.uninstall(&current, ReleaseAction::Uninstall).await;
         acted.record(&mut run.status);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use bowline::{
     api::meta::HELM_FIELD_MANAGER,
     cluster::storage::{Record, ReleaseStorage},
+    reconcile::release::record,
 };
+use helm::release::Release;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use serde_json::{Value, json};
 
@@ -206,9 +208,21 @@ async fn arrange(stage: &Stage, setup: &Setup) {
     store_records(stage, setup).await;
 }
 
+/// Says who wrote a record: where the history does not know it, it was somebody else, but for one that is pending.
+fn writer(setup: &Setup, record: &Release) -> &'static str {
+    let history = setup.status.get("history").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let version = |snapshot: &Value| snapshot["version"].as_i64().unwrap_or(0);
+    let newest = history.iter().max_by_key(|snapshot| version(snapshot));
+    let is_known = newest.is_none_or(|newest| {
+        record.version < version(newest)
+            || (record.version == version(newest) && newest["digest"] == record::digest(record))
+    });
+    if is_known || record.info.status.is_pending() { HELM_FIELD_MANAGER } else { "helm" }
+}
+
 async fn store_records(stage: &Stage, setup: &Setup) {
-    let storage = ReleaseStorage::new(stage.client.clone(), setup.namespace.clone(), HELM_FIELD_MANAGER);
     for record in &setup.records {
+        let storage = ReleaseStorage::new(stage.client.clone(), setup.namespace.clone(), writer(setup, record));
         let payload = record.encode().unwrap();
         let stored = Record {
             name: &record.name,
