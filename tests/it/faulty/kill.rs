@@ -5,7 +5,7 @@ use std::time::Instant;
 use kube::api::DeleteParams;
 
 use super::{
-    Faulty, NAME, is_complete,
+    Faulty, NAME, is_complete, sample,
     scenario::Scenario,
     seed,
     verify::{self, End},
@@ -14,9 +14,6 @@ use crate::{
     harness::{faulty_proxy::Moment, objects::HELM_RELEASE, programs::environment},
     sequences::Random,
 };
-
-/// How many kills of the scenarios that are not run in full, where not all are asked for.
-const SAMPLE: usize = 2;
 
 /// A write, by its number, and when the daemon is killed at it.
 type Point = (usize, Moment);
@@ -72,7 +69,7 @@ fn points(scenario: Scenario, writes: usize, random: &mut Random) -> Vec<Point> 
     let before: Vec<_> = all.filter(|(_, moment)| *moment == Moment::Before).collect();
     match scenario {
         Scenario::Install | Scenario::Upgrade => before,
-        _ => (0..SAMPLE).map(|_| random.pick(&before)).collect(),
+        _ => vec![random.pick(&before)],
     }
 }
 
@@ -145,7 +142,7 @@ async fn kills_while_a_kill_is_recovered_from_leave_a_release_as_it_would_have_b
     let begun = Instant::now();
     let mut faulty = Faulty::started(&[]).await;
     let (mut random, mut tally) = (seed(), Tally::default());
-    for scenario in scenarios() {
+    for scenario in sample(scenarios().collect(), &mut random) {
         let (expected, writes) = verify::undisturbed(&faulty, scenario).await;
         let all: Vec<usize> = (0..writes.len()).collect();
         let first = if is_complete() { all } else { vec![random.pick(&all)] };
@@ -172,7 +169,7 @@ async fn a_release_that_is_deleted_while_the_daemon_is_dead_leaves_nothing() {
     {
         let (_, writes) = verify::undisturbed(&faulty, scenario).await;
         let all: Vec<usize> = (0..writes.len()).collect();
-        let points = if is_complete() { all } else { vec![random.pick(&all), random.pick(&all)] };
+        let points = if is_complete() { all } else { vec![random.pick(&all)] };
         let namespaces = prepared(&faulty, scenario, "deleted-", points.len()).await;
         for (namespace, point) in namespaces.iter().zip(points) {
             let from = faulty.proxy.writes(namespace).len();

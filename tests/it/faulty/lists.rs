@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
-use super::{Faulty, kill, scenario::Scenario, seed, verify};
+use super::{Faulty, kill, sample, scenario::Scenario, seed, verify};
 use crate::{faulty::is_complete, harness::faulty_proxy::Moment};
 
 /// Brings a release for each scenario to where that begins.
@@ -94,7 +94,7 @@ async fn a_start_after_a_kill_with_lists_from_before_loses_nothing() {
     let begun = Instant::now();
     let mut faulty = Faulty::started(&[]).await;
     let (mut random, mut count, mut failures) = (seed(), 0, Vec::new());
-    for scenario in Scenario::ALL {
+    for scenario in sample(Scenario::ALL.to_vec(), &mut random) {
         let (expected, writes) = verify::undisturbed(&faulty, scenario).await;
         let all: Vec<usize> = (0..writes.len()).collect();
         let points = if is_complete() { all } else { vec![random.pick(&all)] };

@@ -14,6 +14,7 @@ use std::time::Duration;
 use kube::{Client, api::PostParams};
 use serde_json::json;
 
+use self::scenario::Scenario;
 use crate::{
     harness::{
         daemon::Daemon,
@@ -111,6 +112,14 @@ impl Faulty {
 /// What chooses among faults.
 fn seed() -> Random {
     Random(environment("BOWLINE_FAULTS_SEED").map_or(1, |seed| seed.parse().expect("a number")))
+}
+
+/// Leaves three of the scenarios, where not every fault is to be run.
+fn sample(mut scenarios: Vec<Scenario>, random: &mut Random) -> Vec<Scenario> {
+    while !is_complete() && scenarios.len() > 3 {
+        scenarios.swap_remove(usize::try_from(random.below(scenarios.len() as u64)).unwrap());
+    }
+    scenarios
 }
 
 /// Tells whether every fault is to be run.
