@@ -290,13 +290,12 @@ impl Board {
     fn new(targets: Vec<WaitTarget>, rule: Ready, checks: Arc<HealthChecks>) -> Self {
         let mut board = Self { rule, checks, targets: Vec::new(), states: HashMap::new() };
         for wait in &targets {
-            match &wait.known {
-                Some(tree) => board.note(wait.target.id.clone(), tree.clone()),
-                None => {
-                    let message = "not seen yet".to_owned();
-                    let unknown = Health { status: Status::Unknown, reason: "Unknown".to_owned(), message };
-                    board.states.insert(wait.target.id.clone(), (None, unknown));
-                }
+            if let Some(tree) = &wait.known {
+                board.note(wait.target.id.clone(), tree.clone());
+            } else {
+                let message = "not seen yet".to_owned();
+                let unknown = Health { status: Status::Unknown, reason: "Unknown".to_owned(), message };
+                board.states.insert(wait.target.id.clone(), (None, unknown));
             }
         }
         board.targets = targets;

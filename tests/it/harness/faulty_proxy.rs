@@ -224,7 +224,7 @@ impl State {
             return false;
         }
         faults.events += 1;
-        let is_lost = faults.events % every == 0;
+        let is_lost = faults.events.is_multiple_of(every);
         faults.lost += usize::from(is_lost);
         is_lost
     }
