@@ -70,10 +70,10 @@ fn broken_releases() -> Vec<(&'static str, String, &'static str)> {
             "ServiceAccount \"someone\" not found",
         ),
         (
-            "unsupported",
-            release("unsupported", "./charts/note", "text: a")
+            "no-cluster",
+            release("no-cluster", "./charts/note", "text: a")
                 .replace("  values:", "  kubeConfig: {configMapRef: {name: elsewhere}}\n  values:"),
-            "spec.kubeConfig.configMapRef",
+            "failed to get configmap apps/elsewhere: ConfigMap \"elsewhere\" not found",
         ),
         ("refused-object", release("refused-object", "./charts/refused", "text: a"), "because we say so"),
         (
