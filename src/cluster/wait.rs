@@ -138,7 +138,6 @@ pub async fn ready(
     // Dropped on the way out, which ends the watches.
     let _watches = watch_groups(client, board.groups(&options.labels), &sender);
     drop(sender);
-    board.forget_writes();
     loop {
         tokio::select! {
             () = cancel.cancelled() => return Err(WaitError::Canceled),
@@ -232,17 +231,17 @@ struct Group {
 }
 
 impl Group {
-    fn of_one(wait: &WaitTarget) -> Self {
-        let id = &wait.target.id;
+    fn of_one(target: &Target, from: Option<String>) -> Self {
+        let id = &target.id;
         Self {
             ids: [id.clone()].into(),
             collection: Collection {
-                path: wait.target.kind.collection(&id.namespace),
+                path: target.kind.collection(&id.namespace),
                 fields: format!("metadata.name={}", id.name),
                 relist: Some(RELIST),
                 ..Collection::default()
             },
-            from: wait.known.as_ref().and_then(object::resource_version).map(str::to_owned),
+            from,
         }
     }
 
@@ -253,8 +252,8 @@ impl Group {
             let metadata = &tree["metadata"];
             metadata["deletionGracePeriodSeconds"] == 0 && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
         });
-        let group = Self::of_one(wait);
-        if may_be_gone { Self { from: None, ..group } } else { group }
+        let version = wait.known.as_ref().and_then(object::resource_version).filter(|_| !may_be_gone);
+        Self::of_one(&wait.target, version.map(str::to_owned))
     }
 }
 
@@ -282,23 +281,25 @@ fn watch_groups(client: &Client, groups: Vec<Group>, sender: &Reports) -> JoinSe
 struct Board {
     rule: Ready,
     checks: Arc<HealthChecks>,
-    targets: Vec<WaitTarget>,
+    /// In their order, with the versions that their writes returned.
+    targets: Vec<(Target, Option<String>)>,
     states: HashMap<ObjectId, (Option<Value>, Health)>,
 }
 
 impl Board {
     fn new(targets: Vec<WaitTarget>, rule: Ready, checks: Arc<HealthChecks>) -> Self {
-        let mut board = Self { rule, checks, targets: Vec::new(), states: HashMap::new() };
-        for wait in &targets {
-            if let Some(tree) = &wait.known {
-                board.note(wait.target.id.clone(), tree.clone());
+        let mut board = Self { rule, checks, targets: Vec::with_capacity(targets.len()), states: HashMap::new() };
+        for WaitTarget { target, known } in targets {
+            let version = known.as_ref().and_then(object::resource_version).map(str::to_owned);
+            if let Some(tree) = known {
+                board.note(target.id.clone(), tree);
             } else {
                 let message = "not seen yet".to_owned();
                 let unknown = Health { status: Status::Unknown, reason: "Unknown".to_owned(), message };
-                board.states.insert(wait.target.id.clone(), (None, unknown));
+                board.states.insert(target.id.clone(), (None, unknown));
             }
+            board.targets.push((target, version));
         }
-        board.targets = targets;
         board
     }
 
@@ -310,13 +311,6 @@ impl Board {
             metadata.remove("managedFields");
         }
         self.states.insert(id, (is_told.then_some(tree), health));
-    }
-
-    /// Lets go of the trees that the writes returned, once the watches know where they begin.
-    fn forget_writes(&mut self) {
-        for wait in &mut self.targets {
-            wait.known = None;
-        }
     }
 
     fn judge(&self, tree: &Value) -> Health {
@@ -336,20 +330,21 @@ impl Board {
 
     /// Groups those that are not ready yet, so that what is ready costs no request.
     fn groups(&self, labels: &str) -> Vec<Group> {
-        let pending = self.targets.iter().filter(|wait| self.states[&wait.target.id].1.status != Status::Current);
+        let is_pending = |target: &Target| self.states[&target.id].1.status != Status::Current;
+        let pending = self.targets.iter().filter(|(target, _)| is_pending(target));
         if labels.is_empty() {
-            return pending.map(Group::of_one).collect();
+            return pending.map(|(target, version)| Group::of_one(target, version.clone())).collect();
         }
-        let mut by_path: BTreeMap<String, Vec<&WaitTarget>> = BTreeMap::new();
-        for wait in pending {
-            by_path.entry(wait.target.kind.collection(&wait.target.id.namespace)).or_default().push(wait);
+        let mut by_path: BTreeMap<String, Vec<&(Target, Option<String>)>> = BTreeMap::new();
+        for one in pending {
+            by_path.entry(one.0.kind.collection(&one.0.id.namespace)).or_default().push(one);
         }
         by_path
             .into_iter()
-            .map(|(path, waits)| match waits.as_slice() {
-                [one] => Group::of_one(one),
+            .map(|(path, targets)| match targets.as_slice() {
+                [(target, version)] => Group::of_one(target, version.clone()),
                 many => Group {
-                    ids: many.iter().map(|wait| wait.target.id.clone()).collect(),
+                    ids: many.iter().map(|(target, _)| target.id.clone()).collect(),
                     collection: Collection {
                         path,
                         labels: labels.to_owned(),
@@ -436,8 +431,8 @@ impl Board {
 
     async fn outcome(self, client: &Client, timed_out: bool) -> Result<(), WaitError> {
         let mut unready = Vec::new();
-        for wait in &self.targets {
-            let (tree, health) = &self.states[&wait.target.id];
+        for (target, _) in &self.targets {
+            let (tree, health) = &self.states[&target.id];
             let counts = health.status == Status::Failed || (timed_out && health.status != Status::Current);
             if !counts {
                 continue;
@@ -446,7 +441,7 @@ impl Board {
                 Some(tree) if unready.len() < EXPLAINED => explain::explain(client, tree).await,
                 _ => Vec::new(),
             };
-            unready.push(Unready { id: wait.target.id.clone(), health: health.clone(), details });
+            unready.push(Unready { id: target.id.clone(), health: health.clone(), details });
         }
         match (unready.is_empty(), timed_out) {
             (true, _) => Ok(()),
@@ -458,11 +453,8 @@ impl Board {
 
 /// Returns the oldest of the versions that writes returned, `None` when one is unknown. They are compared as
 /// numbers, which is what they are for all objects of one kind.
-fn oldest_version(waits: &[&WaitTarget]) -> Option<String> {
-    let versions: Option<Vec<u64>> = waits
-        .iter()
-        .map(|wait| wait.known.as_ref().and_then(object::resource_version).and_then(|version| version.parse().ok()))
-        .collect();
+fn oldest_version(targets: &[&(Target, Option<String>)]) -> Option<String> {
+    let versions: Option<Vec<u64>> = targets.iter().map(|(_, version)| version.as_ref()?.parse().ok()).collect();
     versions?.into_iter().min().map(|version| version.to_string())
 }
 
