@@ -2,11 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::{
     api::{Kustomization, inventory::ResourceRef, kustomization::DeletionPolicy},
@@ -31,7 +30,7 @@ pub struct LastRun {
     /// What it applied.
     pub inputs: Inputs,
     /// A hash of each object as its manifest had it.
-    pub manifests: HashMap<ObjectId, u64>,
+    pub hashes: Arc<HashMap<ObjectId, u64>>,
     /// Objects that could not be applied, or not be judged.
     pub unsettled: BTreeSet<ObjectId>,
     /// Objects that no watch looks after.
@@ -98,13 +97,6 @@ pub fn plan(view: &View<'_>) -> Plan {
         // What failed was no object: a file, a prune, a health check. It is looked at again.
         (true, false) => Plan::Only(only),
     }
-}
-
-/// Hashes an object as a manifest has it, to tell whether another one is the same.
-pub fn hash(object: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    object.to_string().hash(&mut hasher);
-    hasher.finish()
 }
 
 /// The objects of an inventory that are not wanted any more, with the version they were applied in. With `keep` nothing

@@ -23,7 +23,7 @@ fn at(second: i64) -> Timestamp {
 fn last(unsettled: &[&str], unwatched: &[&str], succeeded: bool) -> LastRun {
     LastRun {
         inputs: inputs("a", 1),
-        manifests: HashMap::new(),
+        hashes: Arc::default(),
         unsettled: ids(unsettled),
         unwatched: ids(unwatched),
         succeeded,

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Instant};
 
 use super::{
-    Done, Ending, Environments, Pass, Work, is_change,
+    Environments, Pass, Work,
+    conclude::{Done, Ending, is_change},
     observe::{is_self, source_namespace},
 };
 use crate::{

@@ -4,8 +4,10 @@
 //! acts (apply by stages, prune, wait for health) and reports.
 
 mod act;
+mod conclude;
 mod decide;
 mod finalize;
+mod folder;
 mod health;
 mod identity;
 mod manifests;
@@ -18,18 +20,19 @@ mod supported;
 pub mod triggers;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use self::{
-    act::{Applied, Gone, Pass},
-    decide::{Inputs, LastRun, Plan, View},
-    manifests::{Fault, Folder, FolderError, Manifest},
+    act::{Gone, Pass},
+    conclude::{Done, Ending, ending_of, new_inventory},
+    decide::{Inputs, Plan, View},
+    folder::{FolderFailure, Read},
+    manifests::{Folder, Manifest},
     memory::Memory,
     observe::Blocked,
     report::{Attempt, Report},
@@ -48,7 +51,6 @@ use crate::{
     },
     cluster::{
         accounts::ServiceAccounts,
-        apply::Change,
         connection::Connections,
         events::{EventRecorder, Severity},
         inventory::{format_id, parse_id},
@@ -57,10 +59,7 @@ use crate::{
         request::ServedKind,
         watch::{OwnedObjects, Owner, Ownership},
     },
-    source::{
-        archive::{clean_path, hex},
-        store::ArtifactStore,
-    },
+    source::store::ArtifactStore,
     telemetry::chain,
 };
 
@@ -170,8 +169,9 @@ struct Work {
     artifact: Artifact,
     inputs: Inputs,
     plan: Plan,
-    /// Hashes of the manifests of the last run, see [`LastRun::manifests`].
-    known: HashMap<ObjectId, u64>,
+    /// Hashes of the objects of the last run, and of this one.
+    known: Arc<HashMap<ObjectId, u64>>,
+    hashes: Arc<HashMap<ObjectId, u64>>,
     folder: Folder,
     digest: String,
     times: Times,
@@ -196,14 +196,6 @@ impl Work {
 
 fn origin_revision(artifact: &Artifact) -> Option<&str> {
     artifact.metadata.get("org.opencontainers.image.revision").map(String::as_str)
-}
-
-/// How a run ended.
-struct Ending {
-    reason: &'static str,
-    message: String,
-    /// What ended it may pass by itself: it is tried again after the backoff and not after the retry interval.
-    may_pass: bool,
 }
 
 impl Environments {
@@ -249,7 +241,7 @@ impl Environments {
         if plan == Plan::Nothing && !(is_due && checks_health) {
             return self.quiet(run, owner, artifact, &times, is_due, at);
         }
-        let (folder, digest) = match self.folder(&object, artifact).await {
+        let read = match self.folder(&object, artifact).await {
             Ok(read) => read,
             Err(FolderFailure::Missing) => {
                 // After a restart with an empty disk the source makes it anew, and its change starts a run. What is
@@ -265,9 +257,9 @@ impl Environments {
         };
         run.status.last_attempted_revision = Some(artifact.revision.clone());
         let artifact = artifact.clone();
-        let known = self.memory.with(owner, |known| known.last.as_ref().map(|last| last.manifests.clone()));
-        let known = known.unwrap_or_default();
-        let work = Work { artifact, inputs, plan, known, folder, digest, times, started, at };
+        let known = self.memory.with(owner, |known| known.last.as_ref().map(|last| last.hashes.clone()));
+        let (known, Read { folder, digest, hashes }) = (known.unwrap_or_default(), read);
+        let work = Work { artifact, inputs, plan, known, folder, digest, hashes, times, started, at };
         Box::pin(self.carry_out(run, owner, work)).await
     }
 
@@ -337,46 +329,6 @@ impl Environments {
         });
         let past = at.map(|at| Duration::try_from(now.duration_since(at)).unwrap_or_default()).unwrap_or_default();
         Next::Interval(times.interval.saturating_sub(past).max(Duration::from_secs(1)))
-    }
-
-    async fn folder(
-        &self,
-        object: &Arc<Kustomization>,
-        artifact: &Artifact,
-    ) -> Result<(Folder, String), FolderFailure> {
-        let artifact_failed = |message: String, may_pass| {
-            FolderFailure::Failed(Ending { reason: reasons::ARTIFACT_FAILED, message, may_pass })
-        };
-        let path = object.spec.path.clone().unwrap_or_default();
-        let relative = path.trim_start_matches('/');
-        let Some(clean) = clean_path(relative) else {
-            return Err(artifact_failed(format!("kustomization path not found: {path} leaves the source"), false));
-        };
-        let files = self.store.files(artifact).await.map_err(|error| {
-            if error.is_missing() { FolderFailure::Missing } else { artifact_failed(chain(&error), true) }
-        })?;
-        if !files.has_folder(&clean) {
-            let message = format!("kustomization path not found: {path} is no folder of {}", artifact.revision);
-            return Err(artifact_failed(message, false));
-        }
-        let owner = object.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let folder = manifests::read(files.below(&clean).map(|file| (file.path, file.bytes)), documents)?;
-            let folder = prepare::prepare(folder, &owner);
-            let digest = digest(&folder);
-            Ok::<_, FolderError>((folder, digest))
-        });
-        match read.await {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(FolderError::Kustomization(file))) => {
-                Err(FolderFailure::Blocked(Blocked::unsupported(&format!("the kustomization file {file}"))))
-            }
-            Err(panic) => Err(FolderFailure::Failed(Ending {
-                reason: reasons::BUILD_FAILED,
-                message: format!("the manifests could not be read: {panic}"),
-                may_pass: false,
-            })),
-        }
     }
 
     /// Applies, prunes, checks health and reports.
@@ -455,7 +407,7 @@ impl Environments {
             .filter(|manifest| match &work.plan {
                 Plan::All => true,
                 Plan::Changed(ids) => {
-                    let is_as_it_was = work.known.get(&manifest.id) == Some(&decide::hash(&manifest.object));
+                    let is_as_it_was = work.known.get(&manifest.id) == work.hashes.get(&manifest.id);
                     !is_as_it_was || places(&manifest.id).iter().any(|id| ids.contains(id))
                 }
                 Plan::Only(ids) => places(&manifest.id).iter().any(|id| ids.contains(id)),
@@ -521,129 +473,6 @@ impl Environments {
         }
         kinds
     }
-
-    fn tell_changes(&self, object: &Kustomization, work: &Work, done: &Done) {
-        let changes = report::changes(&done.applied.changes());
-        if !changes.is_empty() {
-            tracing::info!(revision = work.artifact.revision, changes, "server-side apply completed");
-            self.tell(object, Some(&work.artifact), Severity::Normal, reasons::PROGRESSING, &changes);
-        }
-        let pruned: Vec<_> = done.gone.changes.iter().map(|(id, change)| format!("{id} {change}")).collect();
-        if !pruned.is_empty() {
-            let pruned = pruned.join("\n");
-            tracing::info!(revision = work.artifact.revision, pruned, "garbage collection completed");
-            self.tell(object, Some(&work.artifact), Severity::Normal, reasons::PROGRESSING, &pruned);
-        }
-    }
-
-    fn conclude(
-        &self,
-        run: &mut Run<Kustomization>,
-        owner: &Owner,
-        work: Work,
-        done: Done,
-        ending: Result<(), Ending>,
-        progress: &str,
-    ) -> Next {
-        let object = run.object.clone();
-        let unwatched = done.inventory.iter().filter_map(|entry| parse_id(&entry.id).ok());
-        let manifests = work.folder.manifests.iter();
-        let last = LastRun {
-            inputs: work.inputs.clone(),
-            manifests: manifests.map(|manifest| (manifest.id.clone(), decide::hash(&manifest.object))).collect(),
-            unsettled: done.applied.refused.iter().map(|one| one.id.clone()).collect(),
-            unwatched: unwatched.filter(|id| done.unwatched.contains(&id.kind)).collect(),
-            succeeded: ending.is_ok(),
-            at: work.at,
-        };
-        let was_ready = conditions::is_true(&run.status.conditions, conditions::READY);
-        let interrupted = done.applied.outage.is_some();
-        self.memory.with(owner, |known| known.last = (!interrupted).then_some(last));
-        let mut report = Self::report(&object, &mut run.status);
-        match ending {
-            Ok(()) if work.plan == Plan::Nothing && was_ready => Next::Interval(work.times.interval),
-            Ok(()) => {
-                report.succeeded(&work.artifact.revision, work.origin());
-                report.remember(&work.attempt(), reasons::RECONCILIATION_SUCCEEDED);
-                self.memory.with(owner, |known| known.told = None);
-                let took = api::Duration::from(work.started.elapsed());
-                let next = api::Duration::from(work.times.interval);
-                let text = format!("Reconciliation finished in {took}, next run in {next}");
-                tracing::info!(revision = work.artifact.revision, "{text}");
-                let reason = reasons::RECONCILIATION_SUCCEEDED;
-                self.tell(&object, Some(&work.artifact), Severity::Normal, reason, &text);
-                Next::Interval(work.times.interval)
-            }
-            Err(ending) => {
-                // A retry after the backoff that ends alike is no news, and not worth a write.
-                let text = format!("{}: {}", ending.reason, ending.message);
-                let told = self.memory.with(owner, |known| known.told.as_ref() == Some(&text));
-                if !told || !ending.may_pass {
-                    report.remember(&work.attempt(), ending.reason);
-                }
-                let (artifact, times) = (work.artifact.clone(), work.times);
-                self.failed(run, owner, &artifact, &times, ending, progress)
-            }
-        }
-    }
-
-    fn failed(
-        &self,
-        run: &mut Run<Kustomization>,
-        owner: &Owner,
-        artifact: &Artifact,
-        times: &Times,
-        ending: Ending,
-        progress: &str,
-    ) -> Next {
-        let object = run.object.clone();
-        let Ending { reason, message, may_pass } = ending;
-        Self::report(&object, &mut run.status).failed(reason, &message, progress);
-        let text = format!("{reason}: {message}");
-        let is_news = self.memory.with(owner, |known| known.told.replace(text.clone()) != Some(text));
-        if is_news {
-            let revision = &artifact.revision;
-            tracing::error!(reason, error = message, revision, "reconciliation failed");
-            self.tell(&object, Some(artifact), Severity::Warning, reason, &message);
-        }
-        if may_pass { Next::Retry } else { Next::After(times.retry) }
-    }
-}
-
-enum FolderFailure {
-    /// The artifact is not in the store.
-    Missing,
-    Blocked(Blocked),
-    Failed(Ending),
-}
-
-/// What the writing part of a run came to.
-struct Done {
-    applied: Applied,
-    gone: Gone,
-    inventory: Vec<ResourceRef>,
-    /// Kinds that no watch looks after.
-    unwatched: BTreeSet<String>,
-}
-
-/// Reads the documents of a file in the dialect that kustomize reads.
-fn documents(bytes: &[u8]) -> Vec<manifests::Document> {
-    helm::yaml::manifests(bytes)
-        .into_iter()
-        .map(|helm::yaml::Manifest { number, line, value }| {
-            let tree = value.map_err(|error| error.to_string());
-            manifests::Document { number, line, tree }
-        })
-        .collect()
-}
-
-fn digest(folder: &Folder) -> String {
-    let mut hash = Sha256::new();
-    for manifest in &folder.manifests {
-        hash.update(manifest.object.to_string());
-        hash.update(b"\n");
-    }
-    format!("sha256:{}", hex(&hash.finalize()))
 }
 
 /// The ids under which an object may be known: an object of the cluster may carry a namespace in its manifest.
@@ -653,53 +482,4 @@ fn places(id: &ObjectId) -> [ObjectId; 2] {
 
 fn wanted(manifests: &[Manifest]) -> HashSet<ObjectId> {
     manifests.iter().flat_map(|manifest| places(&manifest.id)).collect()
-}
-
-fn new_inventory(
-    applied: &Applied,
-    gone: &Gone,
-    before: &[ResourceRef],
-    wanted: &HashSet<ObjectId>,
-    keep_all: bool,
-) -> Vec<ResourceRef> {
-    let there: BTreeMap<ObjectId, String> =
-        applied.settled.iter().map(|(id, one)| (id.clone(), one.kind.api.version.clone())).collect();
-    let mut kept: Vec<_> = before
-        .iter()
-        .filter(|entry| keep_all || parse_id(&entry.id).is_ok_and(|id| wanted.contains(&id)))
-        .cloned()
-        .collect();
-    kept.extend(gone.failed.iter().map(|(id, (version, _))| ResourceRef { id: format_id(id), v: version.clone() }));
-    decide::inventory(&there, &kept)
-}
-
-/// Tells how the writing ended: what could not be read, applied or deleted. Nothing when all went well.
-fn ending_of(work: &Work, done: &Done) -> Option<Ending> {
-    if let Some(outage) = &done.applied.outage {
-        return Some(Ending { reason: reasons::RECONCILIATION_FAILED, message: outage.clone(), may_pass: true });
-    }
-    let (unread, refused) = (&work.folder.faults, &done.applied.refused);
-    let total = work.folder.manifests.len() + unread.len();
-    if !unread.is_empty() || !refused.is_empty() {
-        let mut faults: Vec<Fault> = unread.clone();
-        faults.extend(refused.iter().map(|one| one.fault.clone()));
-        let reason = if unread.is_empty() { reasons::RECONCILIATION_FAILED } else { reasons::BUILD_FAILED };
-        let mut message = report::faults(&faults, total, "objects could not be applied");
-        if !unread.is_empty() {
-            message.push_str("\nnothing is pruned while a part of the folder cannot be read");
-        }
-        let may_pass = refused.iter().any(|one| one.may_pass);
-        return Some(Ending { reason, message, may_pass });
-    }
-    let errors: Vec<_> = done.gone.failed.values().map(|(_, error)| error.as_str()).collect();
-    (!errors.is_empty()).then(|| Ending {
-        reason: reasons::PRUNE_FAILED,
-        message: format!("delete failed, errors: {}", errors.join(";")),
-        may_pass: false,
-    })
-}
-
-/// Tells whether a change is one that others may have to react to.
-fn is_change(change: Change) -> bool {
-    matches!(change, Change::Created | Change::Configured | Change::Deleted)
 }
