@@ -18,9 +18,29 @@ use super::{
     object,
     request::{encode, is_not_found, message_of, send},
 };
+use crate::telemetry::chain;
 
 /// How long the first question waits for the list.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why nothing is done as an account. Nobody else steps in.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It is not there.
+    #[error("could not impersonate 'system:serviceaccount:{}:{}': ServiceAccount \"{}\" not found", .0.namespace, .0.name, .0.name)]
+    NotFound(ServiceAccount),
+    /// It cannot be told whether it is there.
+    #[error("failed to confirm ServiceAccount '{}' can be used to {purpose}", .account.name)]
+    Unconfirmed {
+        /// Which account.
+        account: ServiceAccount,
+        /// What is to be done as it.
+        purpose: &'static str,
+        /// The answer.
+        #[source]
+        source: kube::Error,
+    },
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sync {
@@ -64,6 +84,20 @@ impl ServiceAccounts {
         }
         // What the watch does not know may have been made a moment ago; the answer that stops a release is asked for.
         self.ask(account).await
+    }
+
+    /// Checks that an account exists. Where that cannot be told the API server decides about what is done as it, but for
+    /// `last_work`, which is named: what nobody may do at the end of an object would keep it for ever.
+    pub async fn confirm(&self, account: &ServiceAccount, last_work: Option<&'static str>) -> Result<(), Unusable> {
+        match (self.exists(account).await, last_work) {
+            (Ok(true), _) => Ok(()),
+            (Ok(false), _) => Err(Unusable::NotFound(account.clone())),
+            (Err(source), Some(purpose)) => Err(Unusable::Unconfirmed { account: account.clone(), purpose, source }),
+            (Err(error), None) => {
+                tracing::debug!(%account, error = %chain(&error), "not known whether the account exists");
+                Ok(())
+            }
+        }
     }
 
     async fn ask(&self, account: &ServiceAccount) -> Result<bool, kube::Error> {

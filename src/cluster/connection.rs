@@ -94,9 +94,7 @@ impl ServiceAccount {
             Err(InvalidServiceAccount(self.to_string()))
         }
     }
-}
 
-impl ServiceAccount {
     /// Returns the account that an object's work is done as: the one that it names, else the flag's, of its namespace; none
     /// where it is the daemon itself.
     pub fn of(namespace: &str, given: Option<&str>, default: Option<&str>) -> Option<Self> {

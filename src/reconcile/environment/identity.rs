@@ -6,23 +6,17 @@ use super::Environments;
 use crate::{
     api::Kustomization,
     cluster::{
+        accounts::Unusable,
         connection::{Connection, InvalidServiceAccount, ServiceAccount},
         watch::Owner,
     },
-    telemetry::chain,
 };
 
 /// Why nothing is applied. Nobody else steps in.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not impersonate 'system:serviceaccount:{}:{}': ServiceAccount \"{}\" not found", .0.namespace, .0.name, .0.name)]
-    NoServiceAccount(ServiceAccount),
-    #[error("failed to confirm ServiceAccount '{account}' can be used to prune objects")]
-    ServiceAccount {
-        account: ServiceAccount,
-        #[source]
-        source: kube::Error,
-    },
+    #[error(transparent)]
+    Account(Unusable),
     #[error(transparent)]
     Invalid(InvalidServiceAccount),
 }
@@ -30,7 +24,7 @@ pub enum Error {
 impl Error {
     /// Tells whether the account is not there, so that nothing can be deleted as it.
     pub fn is_gone(&self) -> bool {
-        matches!(self, Self::NoServiceAccount(_))
+        matches!(self, Self::Account(Unusable::NotFound(_)))
     }
 }
 
@@ -47,17 +41,8 @@ impl Environments {
         let connection = match service_account(object, self.default_service_account.as_deref()) {
             None => own.clone(),
             Some(account) => {
-                match self.accounts.exists(&account).await {
-                    Ok(true) => {}
-                    Ok(false) => return Err(Error::NoServiceAccount(account)),
-                    // What nobody may delete would keep the object for ever.
-                    Err(source) if object.metadata.deletion_timestamp.is_some() => {
-                        return Err(Error::ServiceAccount { account, source });
-                    }
-                    Err(error) => {
-                        tracing::debug!(%account, error = %chain(&error), "not known whether the account exists");
-                    }
-                }
+                let last_work = object.metadata.deletion_timestamp.as_ref().map(|_| "prune objects");
+                self.accounts.confirm(&account, last_work).await.map_err(Error::Account)?;
                 self.connections.impersonating(own, &account).map_err(Error::Invalid)?
             }
         };

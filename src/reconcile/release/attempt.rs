@@ -182,14 +182,10 @@ impl Attempt<'_> {
             return Ok(desired);
         }
         let name = target::release_name(&self.object);
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            let message = format!("Could not determine release state: {}", chain(error));
-            Obstacle::retry(reasons::STATE_ERROR, message)
-        };
         let version = u32::try_from(last.version).unwrap_or(0);
-        let stored = self.storage.get(&name, version).await.map_err(|error| failed(&error))?;
+        let stored = self.storage.get(&name, version).await.map_err(|error| Obstacle::unread(&error))?;
         let Some(stored) = stored else { return Ok(desired) };
-        let record = record::decode(&name, &stored).map_err(|error| failed(&error))?;
+        let record = record::decode(&name, &stored).map_err(|error| Obstacle::unread(&error))?;
         let digest = values::digest(&reuse::values_over(&record, self.values().await?.values));
         let reused = (last.version, desired.config_digest, digest.clone());
         self.releases.memory.remember(&key, |known| known.reused = Some(reused));

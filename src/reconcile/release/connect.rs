@@ -13,6 +13,7 @@ use super::{
 use crate::{
     api::{HelmRelease, helm_release::ValuesReferenceKind, reasons},
     cluster::{
+        accounts::Unusable,
         connection::{AccountError, Connection, InvalidServiceAccount, ServiceAccount},
         kubeconfig,
         parameters::{self, Parameters},
@@ -51,14 +52,8 @@ pub enum Error {
     },
     #[error("failed to get service account '{0}': ServiceAccount \"{name}\" not found", name = .0.name)]
     NoTokenAccount(ServiceAccount),
-    #[error("could not impersonate 'system:serviceaccount:{}:{}': ServiceAccount \"{}\" not found", .0.namespace, .0.name, .0.name)]
-    NoServiceAccount(ServiceAccount),
-    #[error("failed to confirm ServiceAccount '{}' can be used to uninstall release", .account.name)]
-    ServiceAccount {
-        account: ServiceAccount,
-        #[source]
-        source: kube::Error,
-    },
+    #[error(transparent)]
+    Account(Unusable),
     #[error(transparent)]
     InvalidServiceAccount(InvalidServiceAccount),
 }
@@ -68,7 +63,10 @@ impl Error {
     pub fn is_gone(&self) -> bool {
         matches!(
             self,
-            Self::NoSecret { .. } | Self::NoConfigMap { .. } | Self::NoServiceAccount(_) | Self::NoTokenAccount(_)
+            Self::NoSecret { .. }
+                | Self::NoConfigMap { .. }
+                | Self::Account(Unusable::NotFound(_))
+                | Self::NoTokenAccount(_)
         )
     }
 
@@ -87,7 +85,7 @@ impl Error {
     /// Returns what an uninstall that cannot begin ends with.
     pub fn uninstall_obstacle(&self) -> Obstacle {
         let message = match self {
-            Self::ServiceAccount { .. } => chain(self),
+            Self::Account(Unusable::Unconfirmed { .. }) => chain(self),
             _ => format!("failed to build REST client getter to uninstall release: {}", chain(self)),
         };
         Obstacle::retry(reasons::UNINSTALL_FAILED, message)
@@ -128,7 +126,8 @@ impl Releases {
             (Some(remote), None) => remote.clone(),
             (remote, Some(account)) => {
                 if remote.is_none() {
-                    self.confirm(account, object.metadata.deletion_timestamp.is_some()).await?;
+                    let last_work = object.metadata.deletion_timestamp.as_ref().map(|_| "uninstall release");
+                    self.accounts.confirm(account, last_work).await.map_err(Error::Account)?;
                 }
                 let base = remote.as_ref().unwrap_or_else(|| self.connections.own());
                 self.connections.impersonating(base, account).map_err(Error::InvalidServiceAccount)?
@@ -136,20 +135,6 @@ impl Releases {
         };
         self.memory.connected(&key, &connection);
         Ok(connection)
-    }
-
-    /// Checks that an account exists. Where that cannot be told the API server decides about what is done as it, but
-    /// before an uninstall: one that nobody may do would keep the object for ever.
-    async fn confirm(&self, account: &ServiceAccount, before_uninstall: bool) -> Result<(), Error> {
-        match self.accounts.exists(account).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Error::NoServiceAccount(account.clone())),
-            Err(source) if before_uninstall => Err(Error::ServiceAccount { account: account.clone(), source }),
-            Err(error) => {
-                tracing::debug!(%account, error = %chain(&error), "not known whether the account exists");
-                Ok(())
-            }
-        }
     }
 
     /// Returns the connection to another cluster; what describes it is read when it has changed.
@@ -253,7 +238,7 @@ mod tests {
         let missing = Error::NoSecret { namespace: namespace.clone(), name: name.clone() };
         assert_eq!(missing.to_string(), "could not get KubeConfig secret 'apps/k': Secret \"k\" not found");
         let account = ServiceAccount { namespace, name };
-        let no_account = Error::NoServiceAccount(account.clone());
+        let no_account = Error::Account(Unusable::NotFound(account.clone()));
         assert!(no_account.to_string().contains("system:serviceaccount:apps:k"));
         assert!(missing.is_gone() && no_account.is_gone());
 
@@ -266,7 +251,8 @@ mod tests {
             "failed to build REST client getter to uninstall release: failed to load KubeConfig from secret 'apps/k': \
              its current-context is not set"
         );
-        let unknown = Error::ServiceAccount { account, source: kube::Error::LinesCodecMaxLineLengthExceeded };
+        let (purpose, source) = ("uninstall release", kube::Error::LinesCodecMaxLineLengthExceeded);
+        let unknown = Error::Account(Unusable::Unconfirmed { account, purpose, source });
         assert!(unknown.uninstall_obstacle().message.starts_with("failed to confirm ServiceAccount 'k' can be used"));
         assert!(!broken.is_gone() && !unknown.is_gone());
     }

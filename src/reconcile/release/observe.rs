@@ -216,15 +216,11 @@ impl Releases {
     ) -> Result<Option<LastRelease>, Obstacle> {
         let key = run.key();
         let release = &place.release;
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            let message = format!("Could not determine release state: {}", chain(error));
-            Obstacle::retry(reasons::STATE_ERROR, message)
-        };
         let newest = match self.memory.newest(place) {
             Newest::None => None,
             Newest::Record { version, resource_version } => Some((version, resource_version)),
             Newest::Unknown => {
-                let revisions = storage.list(release).await.map_err(|error| failed(&error))?;
+                let revisions = storage.list(release).await.map_err(|error| Obstacle::unread(&error))?;
                 revisions.last().map(|newest| (i64::from(newest.revision), newest.resource_version.clone()))
             }
         };
@@ -233,10 +229,10 @@ impl Releases {
         let known = newest.as_ref().map_or(0, |(version, _)| *version);
         if reported > known {
             let stored = storage.get(release, u32::try_from(reported).unwrap_or(0)).await;
-            if let Some(stored) = stored.map_err(|error| failed(&error))? {
+            if let Some(stored) = stored.map_err(|error| Obstacle::unread(&error))? {
                 let at = stored.revision.resource_version.clone();
                 self.memory.wrote_record(place, reported, Some(at));
-                return self.decoded(&key, release, &stored).map_err(|error| failed(&error));
+                return self.decoded(&key, release, &stored).map_err(|error| Obstacle::unread(&error));
             }
         }
         let Some((version, resource_version)) = newest else { return Ok(None) };
@@ -247,8 +243,8 @@ impl Releases {
             return Ok(Some(last));
         }
         let stored = storage.get(release, u32::try_from(version).unwrap_or(0)).await;
-        let Some(stored) = stored.map_err(|error| failed(&error))? else { return Ok(None) };
-        self.decoded(&key, release, &stored).map_err(|error| failed(&error))
+        let Some(stored) = stored.map_err(|error| Obstacle::unread(&error))? else { return Ok(None) };
+        self.decoded(&key, release, &stored).map_err(|error| Obstacle::unread(&error))
     }
 
     /// Reads a record, and remembers it as the newest.

@@ -58,6 +58,16 @@ impl Obstacle {
         Self::PREREQUISITES.contains(&self.reason)
     }
 
+    /// The release's state could not be told. The message is Flux's.
+    pub fn undetermined(problem: impl std::fmt::Display) -> Self {
+        Self::retry(reasons::STATE_ERROR, format!("Could not determine release state: {problem}"))
+    }
+
+    /// The release's state could not be read.
+    pub fn unread(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::undetermined(chain(error))
+    }
+
     /// An expression of the spec that cannot be used.
     pub fn invalid_expression(error: &(dyn std::error::Error + 'static)) -> Self {
         let message = format!("Reconciliation failed terminally due to configuration error: {}", chain(error));
@@ -75,10 +85,9 @@ impl Obstacle {
 
 impl From<StateError> for Obstacle {
     fn from(error: StateError) -> Self {
-        let message = format!(
-            "Could not determine release state: {error}; something else changed the release: `helm rollback` to a good \
-             revision, or `helm uninstall`, brings it to a state that is gone on from at once"
-        );
-        Self::retry(reasons::STATE_ERROR, message)
+        Self::undetermined(format_args!(
+            "{error}; something else changed the release: `helm rollback` to a good revision, or `helm uninstall`, brings \
+             it to a state that is gone on from at once"
+        ))
     }
 }

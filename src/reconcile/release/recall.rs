@@ -150,9 +150,6 @@ impl Attempt<'_> {
         status: &HelmReleaseStatus,
         last: &LastRelease,
     ) -> Result<Option<Vec<Release>>, Obstacle> {
-        let failed = |error: &(dyn std::error::Error + 'static)| {
-            Obstacle::retry(reasons::STATE_ERROR, format!("Could not determine release state: {}", chain(error)))
-        };
         let newest = history::latest(&status.history).map_or(0, |current| current.version);
         let mut versions: Vec<i64> =
             status.history.iter().filter(|s| s.api_version.is_none()).map(|s| s.version).collect();
@@ -161,10 +158,12 @@ impl Attempt<'_> {
         let mut records = Vec::new();
         for version in versions {
             let number = u32::try_from(version).unwrap_or(0);
-            let stored = self.storage.get(&self.place.release, number).await.map_err(|error| failed(&error))?;
+            let stored =
+                self.storage.get(&self.place.release, number).await.map_err(|error| Obstacle::unread(&error))?;
             match stored.filter(is_ours_alone) {
                 Some(stored) => {
-                    records.push(record::decode(&self.place.release, &stored).map_err(|error| failed(&error))?);
+                    records
+                        .push(record::decode(&self.place.release, &stored).map_err(|error| Obstacle::unread(&error))?);
                 }
                 None if version >= newest => return Ok(None),
                 None => {}

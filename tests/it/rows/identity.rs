@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bowline::{
     cluster::{
+        accounts::Unusable,
         connection::ServiceAccount,
         kubeconfig::{self, Allowed},
     },
@@ -54,7 +55,8 @@ pub fn delete(_: &str, input: &mut Fields, expect: &mut Fields) -> Result<(), St
     input.given::<Value>("deletionTimestamp")?;
     let account = ServiceAccount { namespace: "default".to_owned(), name: "account".to_owned() };
     let source = kube::Error::Api(kube::core::Status::failure("read error", "InternalError").with_code(500).boxed());
-    let error = connect::Error::ServiceAccount { account, source };
+    let unconfirmed = Unusable::Unconfirmed { account, purpose: "uninstall release", source };
+    let error = connect::Error::Account(unconfirmed);
     expect.holds("finalizer", &if error.is_gone() { "removed" } else { "kept" }.to_owned())?;
     expect.holds("helm", &"kept".to_owned())?;
     let obstacle = error.uninstall_obstacle();

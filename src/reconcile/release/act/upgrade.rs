@@ -185,8 +185,7 @@ impl Work<'_> {
         timeout: Duration,
         outcome: &mut Outcome,
     ) -> Result<(), Error> {
-        let Change { resources, old, migrates, force } = change;
-        let (migrates, force) = (*migrates, *force);
+        let &Change { ref resources, ref old, migrates, force } = change;
         let owner = objects::Owner::of(record);
         let replaces = force;
         let force = force.then_some(Force { timeout, shutdown: &self.shutdown });

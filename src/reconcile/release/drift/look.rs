@@ -27,7 +27,6 @@ use crate::{
         HelmRelease, HelmReleaseStatus,
         helm_release::DriftDetectionMode,
         meta::{self, DISABLED, DRIFT_DETECTION, HELM_FIELD_MANAGER},
-        reasons,
     },
     cluster::{
         apply::{self, ApplyError, ApplyOptions, Change},
@@ -111,8 +110,7 @@ impl Comparison {
 }
 
 fn undetermined(problem: &str) -> Obstacle {
-    let message = format!("Could not determine release state: unable to determine cluster state: {problem}");
-    Obstacle::retry(reasons::STATE_ERROR, message)
+    Obstacle::undetermined(format_args!("unable to determine cluster state: {problem}"))
 }
 
 impl Known {
