@@ -259,7 +259,7 @@ impl Environments {
         let artifact = artifact.clone();
         let known = self.memory.with(owner, |known| known.last.as_ref().map(|last| last.hashes.clone()));
         let (known, Read { folder, digest, hashes }) = (known.unwrap_or_default(), read);
-        let work = Work { artifact, inputs, plan, known, folder, digest, hashes, times, started, at };
+        let work = Work { artifact, inputs, plan, known, hashes, folder, digest, times, started, at };
         Box::pin(self.carry_out(run, owner, work)).await
     }
 
