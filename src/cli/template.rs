@@ -192,12 +192,9 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
     let random = SystemRandom;
     let dns = SystemDns;
     let env = Env {
-        now: Timestamp::now(),
         time_zone: TimeZone::system(),
-        random: &random,
-        keys_made: std::cell::Cell::default(),
-        lookup: None,
         dns: args.release.switches.enable_dns.then_some(&dns as &dyn Resolve),
+        ..Env::at(Timestamp::now(), &random)
     };
     let waits = args.unused.wait.as_deref();
     for (used, instead) in [("true", "watcher"), ("false", "hookOnly")].into_iter().filter(|(w, _)| waits == Some(w)) {
@@ -220,15 +217,10 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
     }
     let namespace = namespace(args);
     let options = Options {
-        name,
-        namespace,
-        revision: 1,
         is_upgrade: args.release.switches.is_upgrade,
         capabilities,
-        env,
         skip_schema_validation: args.values.skip_schema_validation.skip_schema_validation,
-        dependency_notes: false,
-        post_render: None,
+        ..Options::install(name, namespace, env)
     };
     match render::render(&chart, &values, &options) {
         Ok(rendered) => {

@@ -41,6 +41,23 @@ pub struct Options<'a> {
     pub post_render: Option<PostRender<'a>>,
 }
 
+impl<'a> Options<'a> {
+    /// Returns the options of a first installation, as `helm template` has them without flags.
+    pub fn install(name: impl Into<String>, namespace: impl Into<String>, env: Env<'a>) -> Self {
+        Self {
+            name: name.into(),
+            namespace: namespace.into(),
+            revision: 1,
+            is_upgrade: false,
+            capabilities: Capabilities::default(),
+            env,
+            skip_schema_validation: false,
+            dependency_notes: false,
+            post_render: None,
+        }
+    }
+}
+
 /// A file of a `crds/` folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crd {
@@ -402,7 +419,6 @@ fn dependency_value(dependency: &Dependency) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
 
     use super::*;
     use crate::chart::archive::BufferedFile;
@@ -430,24 +446,7 @@ mod tests {
                 .iter()
                 .enumerate()
                 .map(|(at, name)| ((*name).to_string(), serde_json::json!({"on": set >> at & 1 == 1})));
-            let options = Options {
-                name: "rel".to_string(),
-                namespace: "ns".to_string(),
-                revision: 1,
-                is_upgrade: false,
-                capabilities: Capabilities::default(),
-                env: Env {
-                    now: jiff::Timestamp::UNIX_EPOCH,
-                    time_zone: jiff::tz::TimeZone::UTC,
-                    random: &SystemRandom,
-                    lookup: None,
-                    dns: None,
-                    keys_made: Cell::new(0),
-                },
-                skip_schema_validation: false,
-                dependency_notes: false,
-                post_render: None,
-            };
+            let options = Options::install("rel", "ns", Env::at(jiff::Timestamp::UNIX_EPOCH, &SystemRandom));
             render(&chart, &on.collect(), &options).unwrap().manifests.len()
         };
         let kept = || {

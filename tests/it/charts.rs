@@ -2,7 +2,6 @@
 //! and the daemon at work with the rights that it gives.
 
 use std::{
-    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
@@ -12,7 +11,7 @@ use std::{
 };
 
 use helm::{
-    chart::{Chart, capabilities::Capabilities, folder::Links, values as chart_values},
+    chart::{Chart, folder::Links, values as chart_values},
     functions::Env,
     random::SystemRandom,
     render::{Options, render},
@@ -151,24 +150,7 @@ pub fn chart() -> PathBuf {
 /// The manifest and the notes, as our engine renders them.
 fn ours(values: &str) -> (String, String) {
     let chart = Arc::new(Chart::load(&chart(), &Links::Follow).unwrap());
-    let options = Options {
-        name: "bowline".to_owned(),
-        namespace: "flux-system".to_owned(),
-        revision: 1,
-        is_upgrade: false,
-        capabilities: Capabilities::default(),
-        env: Env {
-            now: jiff::Timestamp::now(),
-            time_zone: jiff::tz::TimeZone::UTC,
-            random: &SystemRandom,
-            lookup: None,
-            dns: None,
-            keys_made: Cell::new(0),
-        },
-        skip_schema_validation: false,
-        dependency_notes: false,
-        post_render: None,
-    };
+    let options = Options::install("bowline", "flux-system", Env::at(jiff::Timestamp::now(), &SystemRandom));
     let values = chart_values::load(values.as_bytes()).unwrap();
     let rendered = render(&chart, &values, &options).unwrap_or_else(|failure| panic!("{}", failure.error));
     assert!(rendered.hooks.is_empty(), "hooks are rendered apart and would have to be compared too");

@@ -154,6 +154,13 @@ pub struct Env<'a> {
     pub dns: Option<&'a dyn Resolve>,
 }
 
+impl<'a> Env<'a> {
+    /// Returns an environment at a time, in UTC, in which no cluster is looked at and no name is resolved.
+    pub fn at(now: Timestamp, random: &'a dyn Random) -> Self {
+        Self { now, time_zone: TimeZone::UTC, random, keys_made: Cell::default(), lookup: None, dns: None }
+    }
+}
+
 /// A source of random bytes.
 pub trait Random {
     fn fill(&self, bytes: &mut [u8]);

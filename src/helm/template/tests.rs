@@ -1,7 +1,5 @@
 //! What the vectors cannot hold: rules between files, and bounds.
 
-use std::cell::Cell;
-
 use super::*;
 use crate::functions::{Env, Random};
 use crate::value::{Map, MapType, Value};
@@ -15,14 +13,7 @@ impl Random for Zeros {
 }
 
 fn env() -> Env<'static> {
-    Env {
-        now: jiff::Timestamp::UNIX_EPOCH,
-        time_zone: jiff::tz::TimeZone::UTC,
-        random: &Zeros,
-        lookup: None,
-        dns: None,
-        keys_made: Cell::default(),
-    }
+    Env::at(jiff::Timestamp::UNIX_EPOCH, &Zeros)
 }
 
 /// Renders the last file, or returns the error's text.

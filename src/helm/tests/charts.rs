@@ -9,7 +9,6 @@
 
 mod program;
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -263,22 +262,10 @@ fn render_chart(
         capabilities.kube_version = KubeVersion::parse(version).map_err(failed)?;
     }
     let options = Options {
-        name: name.to_string(),
-        namespace: namespace.to_string(),
-        revision: 1,
         is_upgrade: flags.is_upgrade,
         capabilities,
-        env: Env {
-            now,
-            time_zone: jiff::tz::TimeZone::UTC,
-            random: &SystemRandom,
-            lookup: None,
-            dns: None,
-            keys_made: Cell::new(0),
-        },
         skip_schema_validation: flags.skip_schema_validation,
-        dependency_notes: false,
-        post_render: None,
+        ..Options::install(name, namespace, Env::at(now, &SystemRandom))
     };
     render(chart, values, &options).map_err(|failure| failure.error.to_string())
 }

@@ -3,7 +3,6 @@
 //! A row of `tests/engine/functions/*.jsonl` is the template `_x.tpl`, which `o.yaml` includes; its result is `out` (or
 //! `out_b64` where it is no UTF-8), or the whole error text in `err`.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -48,14 +47,7 @@ fn render(tpl: &str) -> Result<Vec<u8>, String> {
     let files = files
         .map(|(name, text)| (name, if name.ends_with("o.yaml") { [b"o: ", text.as_slice()].concat() } else { text }));
     let program = Program::compile(&files).map_err(|error| error.to_string())?;
-    let env = Env {
-        now: jiff::Timestamp::UNIX_EPOCH,
-        time_zone: jiff::tz::TimeZone::UTC,
-        random: &SystemRandom,
-        keys_made: Cell::default(),
-        lookup: None,
-        dns: None,
-    };
+    let env = Env::at(jiff::Timestamp::UNIX_EPOCH, &SystemRandom);
     let out = program.render("v/templates/o.yaml", data(), &env).map_err(|error| error.to_string())?;
     let encoded = out.strip_prefix(b"o: ").unwrap_or(&out).trim_ascii();
     STANDARD.decode(encoded).map_err(|error| error.to_string())

@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use helm::chart::Chart;
 use helm::chart::archive::BufferedFile;
-use helm::chart::capabilities::Capabilities;
 use helm::chart::folder::{Links, MAX_FOLDER_DEPTH};
 use helm::chart::load::MAX_CHART_DEPTH;
 use helm::functions::{Env, MAX_KEYS};
@@ -36,24 +35,8 @@ fn rendered(template: &str, schema: Option<&str>, keys_made: u32) -> Result<(), 
     ];
     files.extend(schema.map(|schema| file("values.schema.json".into(), schema)));
     let chart = Arc::new(Chart::from_files(files).unwrap());
-    let options = Options {
-        name: "rel".into(),
-        namespace: "ns".into(),
-        revision: 1,
-        is_upgrade: false,
-        capabilities: Capabilities::default(),
-        env: Env {
-            now: jiff::Timestamp::UNIX_EPOCH,
-            time_zone: jiff::tz::TimeZone::UTC,
-            random: &SystemRandom,
-            lookup: None,
-            dns: None,
-            keys_made: Cell::new(keys_made),
-        },
-        skip_schema_validation: false,
-        dependency_notes: false,
-        post_render: None,
-    };
+    let env = Env { keys_made: Cell::new(keys_made), ..Env::at(jiff::Timestamp::UNIX_EPOCH, &SystemRandom) };
+    let options = Options::install("rel", "ns", env);
     render(&chart, &serde_json::Map::new(), &options).map(drop).map_err(|failure| failure.error.to_string())
 }
 

@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use base64::Engine as _;
 use helm::chart::Chart;
 use helm::chart::archive::BufferedFile;
-use helm::chart::capabilities::Capabilities;
 use helm::functions::{Env, Random};
 use helm::render::{self, Options};
 
@@ -82,24 +81,8 @@ fn render(vector: &Vector, files: &[BufferedFile], later: i64) -> Result<Vec<u8>
     files.push(BufferedFile { name: "templates/_x.tpl".into(), modified: None, data });
     let chart = Arc::new(Chart::from_files(files).unwrap());
     let now: jiff::Timestamp = vector.now.as_deref().unwrap_or("2026-11-24T06:00:00Z").parse().unwrap();
-    let options = Options {
-        name: "rel".into(),
-        namespace: "ns".into(),
-        revision: 1,
-        is_upgrade: false,
-        capabilities: Capabilities::default(),
-        env: Env {
-            now: now + jiff::SignedDuration::from_secs(later),
-            time_zone: jiff::tz::TimeZone::UTC,
-            random: &Sequence::default(),
-            lookup: None,
-            dns: None,
-            keys_made: std::cell::Cell::default(),
-        },
-        skip_schema_validation: false,
-        dependency_notes: false,
-        post_render: None,
-    };
+    let (now, random) = (now + jiff::SignedDuration::from_secs(later), Sequence::default());
+    let options = Options::install("rel", "ns", Env::at(now, &random));
     let rendered = render::render(&chart, &serde_json::Map::new(), &options).map_err(|e| e.error.to_string())?;
     let text = rendered.manifests[0].text.strip_prefix("o:").unwrap().trim();
     Ok(base64::engine::general_purpose::STANDARD.decode(text).unwrap())

@@ -8,7 +8,6 @@ use std::sync::{Arc, LazyLock};
 use crate::source::index::Index;
 use helm::chart::Chart;
 use helm::chart::archive::{self, BufferedFile};
-use helm::chart::capabilities::Capabilities;
 use helm::chart::values;
 use helm::functions::{Env, Random};
 use helm::release::Release;
@@ -16,7 +15,6 @@ use helm::render::{Options, render};
 use helm::semver::{Constraints, Version};
 use helm::{json, strvals, yaml};
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 pub struct Target {
@@ -82,24 +80,8 @@ fn render_files(files: &[(&str, &[u8])], values: &Map<String, Value>) -> String 
         Ok(chart) => Arc::new(chart),
         Err(error) => return error.to_string(),
     };
-    let options = Options {
-        name: "rel".to_owned(),
-        namespace: "ns".to_owned(),
-        revision: 1,
-        is_upgrade: false,
-        capabilities: Capabilities::default(),
-        env: Env {
-            now: Timestamp::UNIX_EPOCH,
-            time_zone: TimeZone::UTC,
-            random: &Sequence::default(),
-            keys_made: Cell::new(0),
-            lookup: None,
-            dns: None,
-        },
-        skip_schema_validation: false,
-        dependency_notes: false,
-        post_render: None,
-    };
+    let random = Sequence::default();
+    let options = Options::install("rel", "ns", Env::at(Timestamp::UNIX_EPOCH, &random));
     outcome(render(&chart, values, &options).map_err(|failure| failure.error.to_string()))
 }
 

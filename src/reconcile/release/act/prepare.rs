@@ -1,6 +1,6 @@
 //! From a chart and values to a revision that is ready to be recorded and applied.
 
-use std::{cell::Cell, sync::Arc};
+use std::sync::Arc;
 
 use helm::{
     chart::{
@@ -13,7 +13,7 @@ use helm::{
     release::{Info, Release, Status as RecordStatus, record_chart},
     render::{Options, Rendered, render},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use kube::Client;
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
@@ -127,22 +127,16 @@ fn render_with(
     post: PostRender<'_>,
 ) -> Result<Rendered, Error> {
     let options = Options {
-        name: revision.release.clone(),
-        namespace: revision.namespace.clone(),
         revision: revision.number,
         is_upgrade: revision.is_upgrade,
         capabilities,
-        env: Env {
-            now: Timestamp::now(),
-            time_zone: TimeZone::UTC,
-            random: &SystemRandom,
-            lookup: Some(lookup),
-            dns: None,
-            keys_made: Cell::default(),
-        },
         skip_schema_validation: revision.skip_schema_validation,
-        dependency_notes: false,
         post_render: Some(post),
+        ..Options::install(
+            revision.release.clone(),
+            revision.namespace.clone(),
+            Env { lookup: Some(lookup), ..Env::at(Timestamp::now(), &SystemRandom) },
+        )
     };
     let values = helm::chart::values::floats(Value::Object(values.clone()));
     let values = values.as_object().cloned().unwrap_or_default();

@@ -1,15 +1,15 @@
 //! Cases whose outcome Helm and kustomize themselves have recorded (`tests/post_render/oracle`).
 
-use std::{cell::Cell, collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use helm::{
-    chart::{Chart, archive::BufferedFile, capabilities::Capabilities},
+    chart::{Chart, archive::BufferedFile},
     functions::Env,
     post_render::PostRender,
     random::SystemRandom,
     render::{Options, render},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -74,22 +74,8 @@ fn rendered(case: &Case) -> Result<(String, Vec<RecordedHook>), String> {
     let object = object(&case.spec);
     let chain = Chain::of(&object);
     let options = Options {
-        name: "app".to_owned(),
-        namespace: "web".to_owned(),
-        revision: 1,
-        is_upgrade: false,
-        capabilities: Capabilities::default(),
-        env: Env {
-            now: Timestamp::UNIX_EPOCH,
-            time_zone: TimeZone::UTC,
-            random: &SystemRandom,
-            lookup: None,
-            dns: None,
-            keys_made: Cell::default(),
-        },
-        skip_schema_validation: false,
-        dependency_notes: false,
         post_render: Some(PostRender { renderer: &chain, strategy: strategy(&object) }),
+        ..Options::install("app", "web", Env::at(Timestamp::UNIX_EPOCH, &SystemRandom))
     };
     let rendered = render(&chart, &Map::new(), &options).map_err(|failure| failure.error.to_string())?;
     let manifest = rendered.manifest();

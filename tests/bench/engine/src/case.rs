@@ -1,6 +1,5 @@
 //! A case of the pack, and a render of it.
 
-use std::cell::Cell;
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,22 +81,9 @@ impl Case {
             capabilities.kube_version = KubeVersion::parse(version)?;
         }
         let options = Options {
-            name: name.to_string(),
-            namespace: self.namespace.clone(),
-            revision: 1,
             is_upgrade: self.has("--is-upgrade"),
             capabilities,
-            env: Env {
-                now: jiff::Timestamp::now(),
-                time_zone: jiff::tz::TimeZone::UTC,
-                random: &SystemRandom,
-                lookup: None,
-                dns: None,
-                keys_made: Cell::new(0),
-            },
-            skip_schema_validation: false,
-            dependency_notes: false,
-            post_render: None,
+            ..Options::install(name, self.namespace.clone(), Env::at(jiff::Timestamp::now(), &SystemRandom))
         };
         render(chart, values, &options).map_err(|failure| format!("{}: {}", self.id, failure.error).into())
     }
