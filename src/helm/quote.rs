@@ -26,3 +26,21 @@ pub fn quote_char(c: char) -> String {
 pub fn quote_chars(text: &str) -> String {
     format!("[{}]", text.chars().map(quote_char).collect::<Vec<_>>().join(" "))
 }
+
+/// Quotes as package time does: bytes beyond ASCII and control characters as `\x`.
+pub fn quote_for_time(text: &[u8]) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for byte in text {
+        match byte {
+            b'"' | b'\\' => {
+                out.push('\\');
+                out.push(char::from(*byte));
+            }
+            b' '..=0x7f => out.push(char::from(*byte)),
+            _ => out.extend(["\\x", &format!("{byte:02x}")]),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -419,7 +419,6 @@ fn dependency_value(dependency: &Dependency) -> Value {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::chart::archive::BufferedFile;
     use crate::random::SystemRandom;

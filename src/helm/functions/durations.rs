@@ -1,5 +1,7 @@
 //! Go's `time.Duration`: nanoseconds in an int64, read and printed in Go's way.
 
+use crate::quote::quote_for_time;
+
 const MICROSECOND: u64 = 1000;
 const MILLISECOND: u64 = 1000 * MICROSECOND;
 const SECOND: u64 = 1000 * MILLISECOND;
@@ -15,7 +17,7 @@ pub struct DurationError(String);
 
 /// Reads a duration such as `1h2m3.5s`, in nanoseconds.
 pub fn parse(text: &[u8]) -> Result<i64, DurationError> {
-    let invalid = || DurationError(format!("invalid duration {}", quote(text)));
+    let invalid = || DurationError(format!("invalid duration {}", quote_for_time(text)));
     let (negative, mut rest) = match text.first() {
         Some(b'-') => (true, &text[1..]),
         Some(b'+') => (false, &text[1..]),
@@ -48,11 +50,11 @@ pub fn parse(text: &[u8]) -> Result<i64, DurationError> {
         }
         let len = rest.iter().take_while(|c| **c != b'.' && !c.is_ascii_digit()).count();
         if len == 0 {
-            return Err(DurationError(format!("missing unit in duration {}", quote(text))));
+            return Err(DurationError(format!("missing unit in duration {}", quote_for_time(text))));
         }
         let Some(unit) = unit(&rest[..len]) else {
-            let named = quote(&rest[..len]);
-            return Err(DurationError(format!("unknown unit {named} in duration {}", quote(text))));
+            let named = quote_for_time(&rest[..len]);
+            return Err(DurationError(format!("unknown unit {named} in duration {}", quote_for_time(text))));
         };
         rest = &rest[len..];
         let mut amount = whole.checked_mul(unit).filter(|a| *a <= LIMIT).ok_or_else(invalid)?;
@@ -202,24 +204,6 @@ pub fn coarse(nanos: i64) -> String {
         }
     }
     "0s".into()
-}
-
-/// Quotes as package time does: bytes beyond ASCII and control characters as `\x`.
-pub(crate) fn quote(text: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for byte in text {
-        match byte {
-            b'"' | b'\\' => {
-                out.push('\\');
-                out.push(char::from(*byte));
-            }
-            b' '..=0x7f => out.push(char::from(*byte)),
-            _ => out.extend(["\\x", &format!("{byte:02x}")]),
-        }
-    }
-    out.push('"');
-    out
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use jiff::tz::TimeZone;
 
 use super::clock::{Time, Zone, days_in_month, is_leap, seconds_from_civil};
-use super::durations::{leading_int, quote};
+use super::durations::leading_int;
 use super::layouts::{Element, LONG_DAYS, LONG_MONTHS, OffsetForm, next_element};
+use crate::quote::quote_for_time;
 
 /// A value does not follow its layout; the text is Go's `*time.ParseError`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +49,7 @@ pub fn parse(layout: &[u8], value: &[u8], local: &TimeZone) -> Result<Time, Pars
             if rest.is_empty() {
                 break;
             }
-            return Err(refused(value, &[b": extra text: ", quote(rest).as_bytes()].concat()));
+            return Err(refused(value, &[b": extra text: ", quote_for_time(rest).as_bytes()].concat()));
         };
         layout_rest = after;
         let held = rest;
@@ -66,15 +67,15 @@ pub fn parse(layout: &[u8], value: &[u8], local: &TimeZone) -> Result<Time, Pars
 fn cannot_parse(layout: &[u8], value: &[u8], layout_part: &[u8], value_part: &[u8]) -> ParseError {
     ParseError(format!(
         "parsing time {} as {}: cannot parse {} as {}",
-        quote(value),
-        quote(layout),
-        quote(value_part),
-        quote(layout_part)
+        quote_for_time(value),
+        quote_for_time(layout),
+        quote_for_time(value_part),
+        quote_for_time(layout_part)
     ))
 }
 
 fn refused(value: &[u8], message: &[u8]) -> ParseError {
-    ParseError(format!("parsing time {}{}", quote(value), String::from_utf8_lossy(message)))
+    ParseError(format!("parsing time {}{}", quote_for_time(value), String::from_utf8_lossy(message)))
 }
 
 impl Fields {

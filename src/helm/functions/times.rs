@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use super::arguments::{int, text};
 use super::clock::{Time, Zone, seconds_from_civil};
 use super::{Failure, Type, durations, layouts};
+use crate::quote::quote_for_time;
 use crate::value::{Kind, Member, Method, Object, Str, Value};
 
 /// `time.Duration`, in nanoseconds.
@@ -249,7 +250,7 @@ impl Time {
         let zone = match &self.zone {
             Zone::Utc => "time.UTC".into(),
             Zone::Local(_) => "time.Local".into(),
-            zone => format!("time.Location({})", durations::quote(location_name(zone).as_bytes())),
+            zone => format!("time.Location({})", quote_for_time(location_name(zone).as_bytes())),
         };
         format!(
             "time.Date({}, time.{}, {}, {}, {}, {}, {}, {zone})",

@@ -4,9 +4,9 @@ use std::net::Ipv6Addr;
 
 use regex::bytes::Regex;
 
+use crate::functions::re2;
 use crate::functions::urls::{self, Url};
-use crate::functions::{durations, re2};
-use crate::quote::quote_char;
+use crate::quote::{quote_char, quote_for_time};
 
 /// A format that is checked.
 #[derive(Debug)]
@@ -269,9 +269,9 @@ fn local_part(local: &str) -> Result<(), String> {
 }
 
 fn date(text: &str) -> Result<(), String> {
-    let quoted = durations::quote(text.as_bytes());
+    let quoted = quote_for_time(text.as_bytes());
     let malformed = |rest: &str, wanted: &str| {
-        let rest = durations::quote(rest.as_bytes());
+        let rest = quote_for_time(rest.as_bytes());
         refuse(format!("parsing time {quoted} as \"2006-01-02\": cannot parse {rest} as \"{wanted}\""))
     };
     let digits = |from: usize, to: usize| text.get(from..to).filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
@@ -291,7 +291,7 @@ fn date(text: &str) -> Result<(), String> {
     }
     let Some(day) = digits(8, 10) else { return malformed(rest(8), "02") };
     if text.len() > 10 {
-        return refuse(format!("parsing time {quoted}: extra text: {}", durations::quote(rest(10).as_bytes())));
+        return refuse(format!("parsing time {quoted}: extra text: {}", quote_for_time(rest(10).as_bytes())));
     }
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
