@@ -134,7 +134,10 @@ impl Attempt<'_> {
         }
         let mut report = self.report(&mut run.status);
         let notice = newest.and_then(|record| report_newest(&mut report, desired, &record));
-        report.summarize(None);
+        if notice.is_some() {
+            // What says nothing of the newest revision says nothing of what is asked for now.
+            report.summarize(None);
+        }
         tracing::info!(revision = last.version, status = last.status.as_str(), "what was not reported is taken over");
         run.report().await.map_err(|error| Obstacle::retry(reasons::RECONCILE_ERROR, chain(&error)))?;
         if let Some(notice) = notice {
