@@ -23,7 +23,8 @@ use crate::{
 /// Starts the releases of a HelmChart or OCIRepository that has another artifact, or says something else about why it has
 /// none.
 pub fn on_chart_change<K: ChartObject>(releases: &Watched<HelmRelease>, change: &Change<K>) {
-    if !is_chart_news(change.before.as_deref(), change.after.as_deref()) {
+    let (before, after) = (change.before.as_deref(), change.after.as_deref());
+    if !is_chart_news(before, after) && !is_lost(before, after) {
         return;
     }
     let Some(chart) = change.after.as_ref().or(change.before.as_ref()) else { return };
@@ -65,6 +66,12 @@ pub fn is_chart_news<K: ChartObject>(before: Option<&K>, after: Option<&K>) -> b
     };
     let has_other = after.artifact.is_some() && before.artifact != after.artifact;
     has_other || (!before.is_ready && after.is_ready) || before.said != after.said
+}
+
+/// Tells whether a chart's object has lost its artifact: nothing is done for that, but the outage is told if it lasts.
+fn is_lost<K: ChartObject>(before: Option<&K>, after: Option<&K>) -> bool {
+    let has = |object| standing(object).is_some_and(|standing| standing.artifact.is_some());
+    has(before) && !has(after)
 }
 
 struct Standing {
