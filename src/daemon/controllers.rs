@@ -238,7 +238,7 @@ fn start(
         events,
         no_cross_namespace_refs: config.no_cross_namespace_refs,
     };
-    connect(kinds, &source_changes);
+    connect(kinds, &source_changes, &memory);
     let (definitions, until) = (discovery, end.clone());
     background.spawn(async move { definitions.follow_definitions(until).await });
     background.spawn(environment_triggers::on_drift(kinds.kustomizations.clone(), drifts));
@@ -290,7 +290,7 @@ fn git_environment() -> Vec<(OsString, OsString)> {
 }
 
 /// Says who hears of whose changes.
-fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChanges>) {
+fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChanges>, memory: &Arc<Memory>) {
     let (kustomizations, changes) = (kinds.kustomizations.clone(), source_changes.clone());
     kinds.git_repositories.listen(move |change| {
         environment_triggers::on_source_change(&kustomizations, &changes, change);
@@ -300,10 +300,10 @@ fn connect(kinds: &Kinds, source_changes: &Arc<environment_triggers::SourceChang
     kinds.helm_charts.listen(move |change| release_triggers::on_chart_change(&releases, change));
     let releases = kinds.helm_releases.clone();
     kinds.oci_repositories.listen(move |change| release_triggers::on_chart_change(&releases, change));
-    let releases = Arc::downgrade(&kinds.helm_releases);
+    let (releases, memory) = (Arc::downgrade(&kinds.helm_releases), memory.clone());
     kinds.helm_releases.listen(move |change| {
         if let Some(releases) = releases.upgrade() {
-            release_triggers::on_dependency_change(&releases, change);
+            release_triggers::on_dependency_change(&releases, &memory, change);
         }
     });
     let kustomizations = Arc::downgrade(&kinds.kustomizations);

@@ -41,6 +41,9 @@ pub struct Place {
 /// Where values come from: kind, namespace, name.
 pub type ConfigKey = (ValuesReferenceKind, String, String);
 
+/// A HelmRelease: namespace, name.
+pub type ReleaseKey = (String, String);
+
 /// The resource version of an object, as the watch has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
@@ -70,6 +73,7 @@ pub struct Memory {
     releases: Mutex<HashMap<ObjectRef<HelmRelease>, Remembered>>,
     places: Mutex<Relation<Place>>,
     readers: Mutex<Relation<ConfigKey>>,
+    dependents: Mutex<Relation<ReleaseKey>>,
 }
 
 /// Which releases something concerns, and what concerns a release. Both ways are kept, so that the change of one release
@@ -100,7 +104,11 @@ impl<K: Clone + Eq + std::hash::Hash> Relation<K> {
             }
         }
         for key in keys.iter().filter(|key| !before.contains(key)) {
-            self.releases.entry(key.clone()).or_default().push(release.clone());
+            let releases = self.releases.entry(key.clone()).or_default();
+            // It may be named twice.
+            if releases.last() != Some(release) {
+                releases.push(release.clone());
+            }
         }
         if !keys.is_empty() {
             self.keys.insert(release.clone(), keys);
@@ -240,13 +248,17 @@ impl Memory {
 
     /// Says which configs a release reads, so that their changes find it.
     pub fn reads(&self, key: &ObjectRef<HelmRelease>, configs: Vec<ConfigKey>) {
-        let mut once = Vec::with_capacity(configs.len());
-        for config in configs {
-            if !once.contains(&config) {
-                once.push(config);
-            }
-        }
-        lock(&self.readers).set(key, once);
+        lock(&self.readers).set(key, configs);
+    }
+
+    /// Says which releases a release depends on, so that their changes find it.
+    pub fn depends(&self, key: &ObjectRef<HelmRelease>, dependencies: Vec<ReleaseKey>) {
+        lock(&self.dependents).set(key, dependencies);
+    }
+
+    /// Returns the releases that depend on one.
+    pub fn dependents(&self, of: &ReleaseKey) -> Vec<ObjectRef<HelmRelease>> {
+        lock(&self.dependents).of(of)
     }
 
     /// Forgets a release that is gone.
@@ -254,6 +266,7 @@ impl Memory {
         lock(&self.releases).remove(key);
         lock(&self.places).set(key, Vec::new());
         lock(&self.readers).set(key, Vec::new());
+        lock(&self.dependents).set(key, Vec::new());
     }
 
     /// Watches the metadata of `ConfigMaps` and Secrets until cancelled, begins the watches anew after `relist`, and calls `trigger` for each release that reads

@@ -262,6 +262,8 @@ impl Releases {
         let mut reads = observe::config_keys(&object);
         reads.extend(connect::kubeconfig_source(&object).map(|(source, _)| source));
         self.memory.reads(&run.key(), reads);
+        let dependencies = object.spec.depends_on.iter().map(|on| triggers::dependency_key(&object, on));
+        self.memory.depends(&run.key(), dependencies.collect());
         if let Some(next) = self.chart_object(run).await? {
             return Ok(next);
         }

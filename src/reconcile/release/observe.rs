@@ -17,6 +17,7 @@ use super::{
     obstacle::Obstacle,
     record,
     redaction::Redaction,
+    triggers::dependency_key,
     values::{self, Contents},
 };
 use crate::{
@@ -84,12 +85,10 @@ pub struct Read {
 impl Releases {
     /// Checks that all dependencies are ready.
     pub(super) fn dependencies(&self, object: &HelmRelease) -> Result<(), Obstacle> {
-        let own = object.metadata.namespace.as_deref().unwrap_or_default();
         for dependency in &object.spec.depends_on {
-            let namespace = dependency.namespace.as_deref().unwrap_or(own);
-            let name = &dependency.name;
+            let (namespace, name) = dependency_key(object, dependency);
             let expression = dependency.ready_expr.as_deref();
-            check_dependency(namespace, name, expression, object, self.watched.find(namespace, name).as_deref())?;
+            check_dependency(&namespace, &name, expression, object, self.watched.find(&namespace, &name).as_deref())?;
         }
         Ok(())
     }

@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use super::{
     chart_object,
     connect::service_account,
+    memory::{Memory, ReleaseKey},
     observe::{ChartObject, is_ready},
 };
 use crate::{
     api::{
         HelmRelease, conditions,
-        meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+        meta::{DependencyReference, HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
         reasons,
     },
     cluster::{connection::ServiceAccount, watch::Owner},
@@ -106,22 +107,26 @@ pub fn on_account(releases: &Watched<HelmRelease>, account: &ServiceAccount, def
 }
 
 /// Starts the releases that depend on one that has become ready, and those that tell from its fields whether it is.
-pub fn on_dependency_change(releases: &Watched<HelmRelease>, change: &Change<HelmRelease>) {
+pub fn on_dependency_change(releases: &Watched<HelmRelease>, memory: &Memory, change: &Change<HelmRelease>) {
     let Some(dependency) = change.after.as_ref() else { return };
     let becomes_ready = is_ready(dependency) && !change.before.as_ref().is_some_and(|before| is_ready(before));
-    let (namespace, name) = (dependency.namespace().unwrap_or_default(), dependency.name_any());
-    for release in releases.all() {
-        let depends = release.spec.depends_on.iter().any(|on| {
-            (becomes_ready || on.ready_expr.is_some())
-                && on.name == name
-                && on.namespace.clone().or_else(|| release.namespace()).as_deref() == Some(&namespace)
-        });
+    let of = (dependency.namespace().unwrap_or_default(), dependency.name_any());
+    for key in memory.dependents(&of) {
+        let Some(release) = releases.get(&key) else { continue };
+        let looks =
+            |on: &DependencyReference| (becomes_ready || on.ready_expr.is_some()) && dependency_key(&release, on) == of;
         // One whose dependencies are met has nothing to look at again.
         let waits = becomes_ready || waits_for_dependency(&release);
-        if depends && waits {
-            releases.trigger(ObjectRef::from_obj(release.as_ref()));
+        if waits && release.spec.depends_on.iter().any(looks) {
+            releases.trigger(key);
         }
     }
+}
+
+/// Returns which release a reference is to.
+pub fn dependency_key(release: &HelmRelease, on: &DependencyReference) -> ReleaseKey {
+    let own = || release.namespace().unwrap_or_default();
+    (on.namespace.clone().unwrap_or_else(own), on.name.clone())
 }
 
 fn waits_for_dependency(release: &HelmRelease) -> bool {
