@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Chart;
 use super::archive::{self, BufferedFile, MAX_CHART_SIZE, MAX_ENTRIES};
 use super::ignore::Rules;
+use super::links;
 use super::load::{self, check_api_version};
 use crate::notice::{Level, Notice};
 
@@ -35,8 +36,8 @@ pub enum Error {
     TooLarge { name: String },
     #[error("cannot load irregular file {path} as it has file mode type bits set")]
     Irregular { path: String },
-    #[error("error evaluating symlink {path}: {}", system_text(.source))]
-    Link { path: String, source: io::Error },
+    #[error("error evaluating symlink {path}: {source}")]
+    Link { path: String, source: links::Error },
     #[error("symbolic link {name} leads out of the chart's source")]
     LinkLeadsOut { name: String },
     #[error("chart has more than {MAX_ENTRIES} files")]
@@ -154,9 +155,9 @@ impl Walk<'_> {
 
     fn follow(&mut self, path: &Path, name: &str) -> Result<Metadata, Error> {
         let failed = |source| Error::Link { path: show(path), source };
-        let resolved = fs::canonicalize(path).map_err(failed)?;
+        let resolved = links::resolve(path).map_err(failed)?;
         if let Links::Within(root) = self.links {
-            let root = fs::canonicalize(root).map_err(failed)?;
+            let root = links::resolve(root).map_err(failed)?;
             if !resolved.starts_with(root) {
                 return Err(Error::LinkLeadsOut { name: name.to_string() });
             }
@@ -164,6 +165,7 @@ impl Walk<'_> {
         let message = "found symbolic link in path. Contents of linked file included and used";
         let notice = Notice::new(Level::Info, message).with("path", show(path)).with("resolved", show(&resolved));
         self.notices.push(notice);
+        let failed = |source| Error::System { operation: "lstat", path: show(&resolved), source };
         fs::symlink_metadata(&resolved).map_err(failed)
     }
 

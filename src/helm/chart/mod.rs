@@ -12,6 +12,7 @@ pub mod files;
 pub mod folder;
 pub mod glob;
 pub mod ignore;
+pub mod links;
 pub mod load;
 pub mod metadata;
 pub mod values;

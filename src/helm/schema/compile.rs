@@ -12,6 +12,7 @@ use super::format::Format;
 use super::node::{Additional, Dependency, Draft, Id, Items, Node, types};
 use super::number::as_count;
 use super::{URL, parse, unresolved};
+use crate::functions::urls;
 use crate::notice::Notice;
 use crate::quote::quote;
 
@@ -115,11 +116,15 @@ impl Compiler {
     /// Notes the documents that are not loaded, where they are of a kind that Helm would load.
     fn note(&mut self, unknown: &[String]) -> Result<(), String> {
         for url in unknown {
-            if let Some(path) = url.strip_prefix("file://") {
-                return Err(format!("failing loading {}: open {path}: no such file or directory", quote(url)));
-            }
-            if !matches!(url.split(':').next(), Some("http" | "https" | "urn")) {
-                return Err(format!("failing loading {0}: no URLLoader registered for {0}", quote(url)));
+            let shown = quote(url);
+            // A document is looked for at the URL's path alone, whatever host is named; none is read.
+            match urls::parse(url.as_bytes()) {
+                Ok(parts) if parts.scheme == b"file" => {
+                    let path = String::from_utf8_lossy(&parts.path);
+                    return Err(format!("failing loading {shown}: open {path}: no such file or directory"));
+                }
+                Ok(parts) if matches!(parts.scheme.as_slice(), b"http" | b"https" | b"urn") => {}
+                _ => return Err(format!("failing loading {shown}: no URLLoader registered for {shown}")),
             }
             let notice = unresolved(url);
             if !self.notices.contains(&notice) {
