@@ -43,8 +43,6 @@ enum Error {
     DryRun(String),
     #[error("--dry-run=server needs a cluster, which bowline template does not talk to")]
     DryRunServer,
-    #[error("--post-renderer is not supported: post-renderers are Helm plugins")]
-    PostRenderer,
     #[error("--verify is not supported: chart provenance files are not checked")]
     Verify,
     #[error("expected at most two arguments, unexpected arguments: {0}")]
@@ -99,6 +97,12 @@ pub fn run(args: Args) -> ExitCode {
             let _ = writeln!(stderr, "{notice}");
         }
     };
+    if let Some(mode) = args.unused.color.as_deref().filter(|mode| !matches!(*mode, "" | "never" | "auto" | "always")) {
+        let mode = helm::quote::quote(mode);
+        let text = format!("invalid color mode {mode}: must be one of: never, auto, always");
+        log(&Notice::new(Level::Warn, "command failed").with("error", text));
+        return ExitCode::FAILURE;
+    }
     let outcome = deprecated(&args).and_then(|()| template(&args, &mut log));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -186,9 +190,6 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
     let homes = Homes::of(&args.homes);
     let remote = Remote::new(&args.source, &homes).map_err(Error::Reference)?;
     check_dry_run(&args.unused.dry_run, log)?;
-    if args.unused.post_renderer.is_some() {
-        return Err(Error::PostRenderer);
-    }
     let random = SystemRandom;
     let dns = SystemDns;
     let env = Env {

@@ -10,7 +10,8 @@ use super::go;
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Renders a chart's templates locally and displays the output",
-    override_usage = "bowline template [NAME] [CHART] [flags]"
+    override_usage = "bowline template [NAME] [CHART] [flags]",
+    args_override_self = true
 )]
 pub struct Args {
     /// The release's name, which may be left out, and the chart: a folder, an archive, a URL, oci://, or a name in a
@@ -215,7 +216,7 @@ switches! {
 pub(super) struct UnusedArgs {
     #[arg(long, value_name = "MODE", num_args = 0..=1, require_equals = true, default_value = "client", default_missing_value = "unset")]
     pub(super) dry_run: String,
-    #[arg(long, hide = true, allow_hyphen_values = true)]
+    #[arg(long, hide = true, allow_hyphen_values = true, value_parser = go::check_post_renderer)]
     pub(super) post_renderer: Option<String>,
     #[arg(long, hide = true, allow_hyphen_values = true)]
     pub(super) post_renderer_args: Vec<String>,
@@ -275,5 +276,22 @@ switches! {
         validate [hide = true],
         server_side [hide = true],
         kube_insecure_skip_tls_verify [hide = true],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, FromArgMatches};
+
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_repeated_flag_counts() {
+        let command = Args::augment_args(clap::Command::new("template"));
+        let words = "template x -n a -n b --no-hooks --no-hooks=false --set a=1 --set b=2".split(' ');
+        let args = Args::from_arg_matches(&command.get_matches_from(words)).unwrap();
+        assert_eq!(args.release.namespace, "b");
+        assert!(!args.output.switches.no_hooks);
+        assert_eq!(args.values.set, ["a=1", "b=2"]);
     }
 }

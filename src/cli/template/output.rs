@@ -1,18 +1,22 @@
 //! What is printed, or written into files.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use helm::chart::folder::system_text;
 use helm::chart::glob;
 use helm::hook::{Event, Hook};
 use helm::manifest;
-use helm::render::{Rendered, push_source};
+use helm::render::{Crd, Rendered, push_source};
 
 use super::Error;
 use super::args::Args;
+
+/// How much output is gathered before it is written.
+const BUFFER: usize = 64 << 10;
 
 /// Prints what was rendered, or writes it into files.
 pub(super) fn print(args: &Args, name: &str, rendered: &Rendered, mut out: impl Write) -> Result<(), Error> {
@@ -21,24 +25,18 @@ pub(super) fn print(args: &Args, name: &str, rendered: &Rendered, mut out: impl 
     let hooks: Vec<&Hook> =
         if output.switches.no_hooks { Vec::new() } else { rendered.hooks.iter().filter(shows).collect() };
     let failed = |error: io::Error| Error::Write(system_text(&error));
-    let mut text = String::new();
+    let crds: &[Crd] = if output.switches.include_crds { &rendered.crds } else { &[] };
+    let mut text = Vec::new();
     if output.output_dir.is_empty() {
-        if output.switches.include_crds {
-            for crd in &rendered.crds {
-                push_source(&mut text, &crd.path, &crd.data.to_text());
-            }
+        if output.show_only.is_empty() {
+            let mut out = BufWriter::with_capacity(BUFFER, out);
+            return write_documents(crds, rendered, &hooks, &mut out).and_then(|()| out.flush()).map_err(failed);
         }
-        text.push_str(&rendered.manifest());
-        text = format!("{}\n", text.trim());
-        for hook in hooks {
-            push_source(&mut text, &hook.path, &hook.manifest);
-        }
+        write_documents(crds, rendered, &hooks, &mut text).map_err(failed)?;
     } else {
         let mut files = Files { out: &mut out, written: HashSet::new() };
-        if output.switches.include_crds {
-            for crd in &rendered.crds {
-                files.write(&output.output_dir, &crd.path, &crd.data.to_text())?;
-            }
+        for crd in crds {
+            files.write(&output.output_dir, &crd.path, &crd.data.to_text())?;
         }
         let folder = if output.switches.release_name {
             format!("{}/{name}", output.output_dir.trim_end_matches('/'))
@@ -51,10 +49,31 @@ pub(super) fn print(args: &Args, name: &str, rendered: &Rendered, mut out: impl 
         for hook in hooks {
             files.write(&folder, &hook.path, &hook.manifest)?;
         }
-        text.push('\n');
+        text.push(b'\n');
     }
-    let text = if output.show_only.is_empty() { text } else { only(&text, &output.show_only)? };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(failed)
+    if !output.show_only.is_empty() {
+        text = only(&text, &output.show_only)?.into_bytes();
+    }
+    out.write_all(&text).and_then(|()| out.flush()).map_err(failed)
+}
+
+/// Writes definitions and manifests, without what is blank at their end, then hooks. One document at a time is held twice.
+fn write_documents(crds: &[Crd], rendered: &Rendered, hooks: &[&Hook], out: &mut impl Write) -> io::Result<()> {
+    let crds = crds.iter().map(|crd| (&crd.path, crd.data.to_text()));
+    let manifests = rendered.manifests.iter().map(|manifest| (&manifest.path, Cow::from(&manifest.text)));
+    let mut document = String::new();
+    for (path, text) in crds.chain(manifests) {
+        out.write_all(document.as_bytes())?;
+        document.clear();
+        push_source(&mut document, path, &text);
+    }
+    writeln!(out, "{}", document.trim_end())?;
+    for hook in hooks {
+        document.clear();
+        push_source(&mut document, &hook.path, &hook.manifest);
+        out.write_all(document.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Files under the output folder; a second document of a template is added to the first.
@@ -86,8 +105,8 @@ impl<W: Write> Files<'_, W> {
 }
 
 /// Picks the documents of some templates, in the order in which those are named.
-fn only(text: &str, wanted: &[String]) -> Result<String, Error> {
-    let documents = manifest::split(text.as_bytes());
+fn only(text: &[u8], wanted: &[String]) -> Result<String, Error> {
+    let documents = manifest::split(text);
     let documents: Vec<_> = documents.iter().map(|document| String::from_utf8_lossy(document)).collect();
     let mut out = String::new();
     for pattern in wanted {
@@ -134,9 +153,9 @@ mod tests {
     #[test]
     fn documents_are_picked_by_the_template_that_they_come_from() {
         let text = "---\n# Source: p/templates/a.yaml\na: 1\n---\n# Source: p/templates/b.yaml\nb: 1\n---\n# Source: p/templates/a.yaml\na: 2\n";
-        let picked = only(text, &["templates/a.*".to_string()]).unwrap();
+        let picked = only(text.as_bytes(), &["templates/a.*".to_string()]).unwrap();
         assert_eq!(picked, "---\n# Source: p/templates/a.yaml\na: 1\n\n---\n# Source: p/templates/a.yaml\na: 2\n\n");
-        let missing = only(text, &["a.yaml".to_string()]).unwrap_err();
+        let missing = only(text.as_bytes(), &["a.yaml".to_string()]).unwrap_err();
         assert_eq!(missing.to_string(), "could not find template a.yaml in chart");
     }
 }
