@@ -249,7 +249,7 @@ impl Programs {
             return Ok(program);
         }
         drop(programs);
-        let sources: Vec<(&str, &[u8])> = files.in_order().map(|(path, file)| (path, &*file.file.data)).collect();
+        let sources: Vec<(&str, Str)> = files.in_order().map(|(path, file)| (path, file.file.data.clone())).collect();
         let program = Arc::new(Program::compile(&sources)?);
         programs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if programs.len() >= MAX_PROGRAMS {

@@ -11,7 +11,6 @@ use super::metadata::{self, API_VERSION_V1, API_VERSION_V2, Lock, Metadata, Null
 use super::{Chart, File, folder, ignore, values};
 use crate::notice::{Level, Notice};
 use crate::render::Programs;
-use crate::value::Str;
 use crate::yaml;
 
 /// How deep charts may nest in each other; Helm has no such limit.
@@ -238,5 +237,5 @@ fn has_extension(name: &str, extension: &str) -> bool {
 }
 
 fn keep(file: BufferedFile) -> File {
-    File { name: file.name, modified: file.modified, data: Str::from(&file.data[..]) }
+    File { name: file.name, modified: file.modified, data: file.data.into() }
 }

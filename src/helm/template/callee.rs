@@ -38,11 +38,9 @@ impl Callee {
             .map(Self::Function)
             .or_else(|| builtins::REFLECT.iter().find(|function| function.name == name).map(Self::Reflect))
     }
-}
 
-impl fmt::Debug for Callee {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    pub fn name(&self) -> &'static str {
+        match self {
             Self::And => "and",
             Self::Or => "or",
             Self::Call => "call",
@@ -50,6 +48,12 @@ impl fmt::Debug for Callee {
             Self::Tpl => "tpl",
             Self::Reflect(function) => function.name,
             Self::Function(function) => function.name,
-        })
+        }
+    }
+}
+
+impl fmt::Debug for Callee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }

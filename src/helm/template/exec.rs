@@ -104,7 +104,8 @@ impl<'p> Executor<'p> {
     #[allow(clippy::unnecessary_box_returns, reason = "every step returns its error in a box")]
     pub fn wrap(&self, template: &Template, message: String, source: Option<Failure>) -> Box<ExecError> {
         let (pos, context) = node::find(&template.root, self.at).unwrap_or_default();
-        let before = &template.source.text[..pos.min(template.source.text.len())];
+        let pos = (pos as usize).min(template.source.text.len());
+        let before = &template.source.text[..pos];
         let line = 1 + memchr::memchr_iter(b'\n', before).count();
         let column = pos - memchr::memrchr(b'\n', before).map_or(0, |at| at + 1);
         Box::new(ExecError {
@@ -146,8 +147,8 @@ impl<'p> Executor<'p> {
         for node in nodes {
             self.step(template)?;
             let flow = match node {
-                Node::Text(text) => {
-                    self.write(template, text)?;
+                Node::Text(range) => {
+                    self.write(template, &template.source.text[range.start as usize..range.end as usize])?;
                     Flow::Next
                 }
                 Node::Action { site, pipe, .. } => {
@@ -297,7 +298,7 @@ impl<'p> Executor<'p> {
         self.step(template)?;
         let mark = self.vars.len();
         let decl = &branch.pipe.decl;
-        match (decl.as_slice(), branch.pipe.assign) {
+        match (&**decl, branch.pipe.assign) {
             ([], _) => {}
             ([only], true) => self.set_var(template, only.id, &only.name, item.clone())?,
             ([first, second, ..], true) => {

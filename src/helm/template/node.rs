@@ -1,6 +1,8 @@
-//! The tree of a parsed template. Functions, literals and names are resolved, so the executor walks it as it is.
+//! The tree of a parsed template. Functions, literals and names are resolved, so the executor walks it as it is. Compiled
+//! charts stay in memory, so it holds no spare capacity, no text twice and each name once.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::callee::Callee;
@@ -13,11 +15,14 @@ pub(super) type Site = u32;
 /// The number of a variable's name within its [`Source`].
 pub(super) type NameId = u32;
 
+/// The offset of a byte in a [`Source`]. A chart's files and the texts of `tpl` are bounded far below 4 GiB.
+pub(super) type Pos = u32;
+
 /// The text that templates were parsed from, with the name that errors show.
 #[derive(Debug)]
 pub(super) struct Source {
     pub name: Str,
-    pub text: Arc<[u8]>,
+    pub text: Str,
 }
 
 /// One named template.
@@ -25,15 +30,20 @@ pub(super) struct Source {
 pub(super) struct Template {
     pub name: Str,
     pub source: Arc<Source>,
-    pub root: Vec<Node>,
+    pub root: Box<[Node]>,
     /// Nothing but blank space: such a template never replaces another.
     pub empty: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum Node {
-    Text(Str),
-    Action { site: Site, pos: usize, pipe: Pipe },
+    /// Where the text is in the source.
+    Text(Range<Pos>),
+    Action {
+        site: Site,
+        pos: Pos,
+        pipe: Pipe,
+    },
     If(Box<Branch>),
     With(Box<Branch>),
     Range(Box<Branch>),
@@ -46,14 +56,14 @@ pub(super) enum Node {
 #[derive(Debug)]
 pub(super) struct Branch {
     pub pipe: Pipe,
-    pub list: Vec<Node>,
-    pub else_list: Option<Vec<Node>>,
+    pub list: Box<[Node]>,
+    pub else_list: Option<Box<[Node]>>,
 }
 
 #[derive(Debug)]
 pub(super) struct TemplateCall {
     pub site: Site,
-    pub pos: usize,
+    pub pos: Pos,
     pub name: Str,
     pub pipe: Option<Pipe>,
 }
@@ -61,35 +71,35 @@ pub(super) struct TemplateCall {
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub site: Site,
-    pub pos: usize,
+    pub pos: Pos,
     /// The variables are assigned, not declared.
     pub assign: bool,
-    pub decl: Vec<Variable>,
-    pub commands: Vec<Command>,
+    pub decl: Box<[Variable]>,
+    pub commands: Box<[Command]>,
 }
 
 #[derive(Debug)]
 pub(super) struct Command {
     pub site: Site,
-    pub pos: usize,
+    pub pos: Pos,
     /// At least one: what is called or read, then the arguments.
-    pub args: Vec<Expr>,
+    pub args: Box<[Expr]>,
 }
 
 #[derive(Debug)]
 pub(super) struct Variable {
     pub site: Site,
-    pub pos: usize,
+    pub pos: Pos,
     /// With the dollar sign.
     pub name: Str,
     pub id: NameId,
-    pub fields: Vec<Str>,
+    pub fields: Box<[Str]>,
 }
 
 #[derive(Debug)]
 pub(super) struct Number {
     pub site: Site,
-    pub pos: usize,
+    pub pos: Pos,
     pub text: Str,
     /// The value under each type that can hold it.
     pub int: Option<i64>,
@@ -102,14 +112,38 @@ pub(super) struct Number {
 
 #[derive(Debug)]
 pub(super) enum Expr {
-    Dot { site: Site, pos: usize },
-    Nil { site: Site, pos: usize },
-    Bool { site: Site, pos: usize, value: bool },
+    Dot {
+        site: Site,
+        pos: Pos,
+    },
+    Nil {
+        site: Site,
+        pos: Pos,
+    },
+    Bool {
+        site: Site,
+        pos: Pos,
+        value: bool,
+    },
     Number(Box<Number>),
-    String { site: Site, pos: usize, quoted: Str, text: Str },
-    Field { site: Site, pos: usize, fields: Vec<Str> },
+    /// `quoted` is how it is written, unless that is the text between double quotes.
+    String {
+        site: Site,
+        pos: Pos,
+        quoted: Option<Str>,
+        text: Str,
+    },
+    Field {
+        site: Site,
+        pos: Pos,
+        fields: Box<[Str]>,
+    },
     Variable(Variable),
-    Function { site: Site, pos: usize, name: Str, callee: Callee },
+    Function {
+        site: Site,
+        pos: Pos,
+        callee: Callee,
+    },
     Pipe(Box<Pipe>),
     Chain(Box<Chain>),
 }
@@ -118,9 +152,9 @@ pub(super) enum Expr {
 #[derive(Debug)]
 pub(super) struct Chain {
     pub site: Site,
-    pub pos: usize,
+    pub pos: Pos,
     pub node: Expr,
-    pub fields: Vec<Str>,
+    pub fields: Box<[Str]>,
 }
 
 // Trees may nest as deep as the parser lets them, so all that recurses over them takes stack from the heap.
@@ -163,10 +197,11 @@ impl fmt::Display for Expr {
             Self::Nil { .. } => f.write_str("nil"),
             Self::Bool { value, .. } => write!(f, "{value}"),
             Self::Number(number) => write!(f, "{}", number.text),
-            Self::String { quoted, .. } => write!(f, "{quoted}"),
+            Self::String { quoted: Some(quoted), .. } => write!(f, "{quoted}"),
+            Self::String { quoted: None, text, .. } => write!(f, "\"{text}\""),
             Self::Field { fields, .. } => write_fields(f, fields),
             Self::Variable(variable) => write!(f, "{variable}"),
-            Self::Function { name, .. } => write!(f, "{name}"),
+            Self::Function { callee, .. } => f.write_str(callee.name()),
             Self::Pipe(pipe) => write!(f, "{pipe}"),
             Self::Chain(chain) => {
                 write_operand(f, &chain.node)?;
@@ -233,11 +268,11 @@ impl fmt::Display for TemplateCall {
 }
 
 /// Finds a node by its number: its position and how Go prints it.
-pub(super) fn find(nodes: &[Node], wanted: Site) -> Option<(usize, String)> {
+pub(super) fn find(nodes: &[Node], wanted: Site) -> Option<(Pos, String)> {
     stacker::maybe_grow(RED_ZONE, STACK, || nodes.iter().find_map(|node| find_in_node(node, wanted)))
 }
 
-fn find_in_node(node: &Node, wanted: Site) -> Option<(usize, String)> {
+fn find_in_node(node: &Node, wanted: Site) -> Option<(Pos, String)> {
     match node {
         Node::Text(_) | Node::Break | Node::Continue => None,
         Node::Action { site, pos, pipe } => {
@@ -258,7 +293,7 @@ fn find_in_node(node: &Node, wanted: Site) -> Option<(usize, String)> {
     }
 }
 
-fn find_in_pipe(pipe: &Pipe, wanted: Site) -> Option<(usize, String)> {
+fn find_in_pipe(pipe: &Pipe, wanted: Site) -> Option<(Pos, String)> {
     if pipe.site == wanted {
         return Some((pipe.pos, pipe.to_string()));
     }
@@ -271,7 +306,7 @@ fn find_in_pipe(pipe: &Pipe, wanted: Site) -> Option<(usize, String)> {
     stacker::maybe_grow(RED_ZONE, STACK, || pipe.commands.iter().find_map(in_command))
 }
 
-fn find_in_expr(expr: &Expr, wanted: Site) -> Option<(usize, String)> {
+fn find_in_expr(expr: &Expr, wanted: Site) -> Option<(Pos, String)> {
     let pos = match expr {
         Expr::Pipe(pipe) => return find_in_pipe(pipe, wanted),
         Expr::Chain(chain) if chain.site != wanted => return find_in_expr(&chain.node, wanted),

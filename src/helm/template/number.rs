@@ -1,12 +1,12 @@
 //! Number literals: Go's ideal constants.
 
 use super::lex::Kind;
-use super::node::{Number, Site};
+use super::node::{Number, Pos, Site};
 use crate::value::quote::{Unit, quoted, unquote_char};
 use crate::value::{Const, parse_float, parse_int, parse_uint};
 
 /// Reads a literal under every type that can hold its value; the error is Go's text.
-pub(super) fn read(site: Site, pos: usize, text: &[u8], kind: Kind) -> Result<Number, String> {
+pub(super) fn read(site: Site, pos: Pos, text: &[u8], kind: Kind) -> Result<Number, String> {
     let mut number =
         Number { site, pos, text: text.into(), int: None, uint: None, float: None, complex: None, ideal: None };
     match kind {

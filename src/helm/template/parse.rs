@@ -1,12 +1,16 @@
 //! The parser of Go's text/template.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use super::callee::Callee;
 use super::lex::{Kind, Lexer, Token};
 use super::limits::{RED_ZONE, STACK};
-use super::node::{Branch, Chain, Command, Expr, NameId, Node, Pipe, Site, Source, Template, TemplateCall, Variable};
+use super::node::{
+    Branch, Chain, Command, Expr, NameId, Node, Pipe, Pos, Site, Source, Template, TemplateCall, Variable,
+};
 use super::number;
 use crate::value::Str;
 use crate::value::quote::unquote;
@@ -23,12 +27,28 @@ pub struct ParseError {
     pub message: String,
 }
 
+/// The names in templates: each is in memory once, however often it occurs.
+#[derive(Default)]
+pub(super) struct Words(HashSet<Str>);
+
+impl Words {
+    fn get(&mut self, text: &[u8]) -> Str {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let word = Str::from(text);
+        self.0.insert(word.clone());
+        word
+    }
+}
+
 /// Parses one file: the template of its own name last, those that it defines before it.
-pub(super) fn parse(name: &Str, text: Arc<[u8]>) -> Result<Vec<Arc<Template>>, ParseError> {
-    let source = Arc::new(Source { name: name.clone(), text: Arc::clone(&text) });
+pub(super) fn parse(name: &Str, text: &Str, words: &mut Words) -> Result<Vec<Arc<Template>>, ParseError> {
+    let source = Arc::new(Source { name: name.clone(), text: text.clone() });
     let mut parser = Parser {
         name,
-        lexer: Lexer::new(&text),
+        lexer: Lexer::new(text),
+        words,
         tokens: [const { None }; 3],
         ahead: 0,
         sites: 0,
@@ -67,6 +87,7 @@ impl Default for Tree {
 struct Parser<'a> {
     name: &'a Str,
     lexer: Lexer<'a>,
+    words: &'a mut Words,
     /// Go's three-token window; the zeroth decides the line of errors.
     tokens: [Option<Token<'a>>; 3],
     ahead: usize,
@@ -170,8 +191,8 @@ impl<'a> Parser<'a> {
     }
 
     /// Registers a template, by Go's rules for two of one name in a file.
-    fn add(&mut self, name: Str, root: Vec<Node>) -> Result<()> {
-        let empty = is_empty(&root);
+    fn add(&mut self, name: Str, root: Box<[Node]>) -> Result<()> {
+        let empty = is_empty(&root, &self.source.text);
         if let Some(at) = self.templates.iter().position(|template| template.name == name) {
             if !self.templates[at].empty {
                 if empty {
@@ -187,12 +208,12 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses to the end of the file, definitions apart.
-    fn file(&mut self) -> Result<Vec<Node>> {
+    fn file(&mut self) -> Result<Box<[Node]>> {
         let mut root = Vec::new();
         loop {
             let token = self.peek();
             match token.kind {
-                Kind::Eof => return Ok(root),
+                Kind::Eof => return Ok(root.into()),
                 Kind::LeftDelim => {
                     self.next();
                     if self.next_non_space().kind == Kind::Define {
@@ -226,7 +247,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Parses the body of a `define` or `block` with its `end`.
-    fn body(&mut self, context: &str) -> Result<Vec<Node>> {
+    fn body(&mut self, context: &str) -> Result<Box<[Node]>> {
         let (root, end) = self.item_list()?;
         match end {
             End::End => Ok(root),
@@ -234,15 +255,15 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn unquote(&self, token: &Token<'a>) -> Result<Str> {
+    fn unquote(&mut self, token: &Token<'a>) -> Result<Str> {
         match unquote(&token.text) {
-            Some(text) => Ok(text.into()),
+            Some(text) => Ok(self.words.get(&text)),
             None => self.error("invalid syntax"),
         }
     }
 
     /// Parses nodes up to an `end` or `else`.
-    fn item_list(&mut self) -> Result<(Vec<Node>, End)> {
+    fn item_list(&mut self) -> Result<(Box<[Node]>, End)> {
         self.nest()?;
         let mut nodes = Vec::new();
         while self.peek_non_space().kind != Kind::Eof {
@@ -250,7 +271,7 @@ impl<'a> Parser<'a> {
                 Ok(node) => nodes.push(node),
                 Err(end) => {
                     self.tree.nesting -= 1;
-                    return Ok((nodes, end));
+                    return Ok((nodes.into(), end));
                 }
             }
         }
@@ -260,7 +281,7 @@ impl<'a> Parser<'a> {
     fn text_or_action(&mut self) -> Result<Result<Node, End>> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Ok(Node::Text(Str::from(token.text.as_ref())))),
+            Kind::Text => Ok(Ok(Node::Text(token.pos as Pos..(token.pos + token.text.len()) as Pos))),
             Kind::LeftDelim => {
                 self.tree.action_line = token.line;
                 let action = self.action();
@@ -295,7 +316,7 @@ impl<'a> Parser<'a> {
             Kind::With => Node::With(self.branch("with")?),
             _ => {
                 self.backup();
-                let pos = self.peek().pos;
+                let pos = self.peek().pos as Pos;
                 let pipe = self.pipeline("command", Kind::RightDelim)?;
                 Node::Action { site: self.site(), pos, pipe }
             }
@@ -329,7 +350,7 @@ impl<'a> Parser<'a> {
                 self.nest()?;
                 let branch = stacker::maybe_grow(RED_ZONE, STACK, || self.branch(context))?;
                 self.tree.nesting -= 1;
-                else_list = Some(vec![if context == "if" { Node::If(branch) } else { Node::With(branch) }]);
+                else_list = Some([if context == "if" { Node::If(branch) } else { Node::With(branch) }].into());
             } else {
                 let (list, end) = self.item_list()?;
                 if matches!(end, End::Else) {
@@ -359,7 +380,7 @@ impl<'a> Parser<'a> {
         let root = self.body(CONTEXT)?;
         self.add(name.clone(), root)?;
         self.tree = outer;
-        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos, name, pipe: Some(pipe) })))
+        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos as Pos, name, pipe: Some(pipe) })))
     }
 
     fn template(&mut self) -> Result<Node> {
@@ -371,17 +392,21 @@ impl<'a> Parser<'a> {
             self.backup();
             pipe = Some(self.pipeline(CONTEXT, Kind::RightDelim)?);
         }
-        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos, name, pipe })))
+        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos as Pos, name, pipe })))
     }
 
     fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe> {
-        let pos = self.peek_non_space().pos;
-        let mut pipe = Pipe { site: self.site(), pos, assign: false, decl: Vec::new(), commands: Vec::new() };
-        self.declarations(&mut pipe, context)?;
+        let pos = self.peek_non_space().pos as Pos;
+        let site = self.site();
+        let mut decl = Vec::new();
+        let assign = self.declarations(&mut decl, context)?;
+        let mut commands = SmallVec::<[Command; 2]>::new();
         loop {
             let token = self.next_non_space();
             if token.kind == end {
-                return self.check_pipeline(pipe, context);
+                self.check_pipeline(&commands, context)?;
+                let commands = commands.into_boxed_slice();
+                return Ok(Pipe { site, pos, assign, decl: decl.into(), commands });
             }
             match token.kind {
                 Kind::Bool
@@ -398,18 +423,19 @@ impl<'a> Parser<'a> {
                 | Kind::LeftParen => {
                     self.backup();
                     let command = self.command()?;
-                    pipe.commands.push(command);
+                    commands.push(command);
                 }
                 _ => return self.unexpected(&token, context),
             }
         }
     }
 
-    fn declarations(&mut self, pipe: &mut Pipe, context: &str) -> Result<()> {
+    /// Parses the variables of a pipeline; tells whether they are assigned, not declared.
+    fn declarations(&mut self, decl: &mut Vec<Variable>, context: &str) -> Result<bool> {
         loop {
             let variable = self.peek_non_space();
             if variable.kind != Kind::Variable {
-                return Ok(());
+                return Ok(false);
             }
             self.next();
             // In `$x foo` the token after the space decides, so both may have to be pushed back.
@@ -417,15 +443,14 @@ impl<'a> Parser<'a> {
             let next = self.peek_non_space();
             match next.kind {
                 Kind::Assign | Kind::Declare => {
-                    pipe.assign = next.kind == Kind::Assign;
                     self.next_non_space();
-                    self.declare(pipe, &variable);
-                    return Ok(());
+                    self.declare(decl, &variable);
+                    return Ok(next.kind == Kind::Assign);
                 }
                 Kind::Char if next.text.as_ref() == b"," => {
                     self.next_non_space();
-                    self.declare(pipe, &variable);
-                    if context == "range" && pipe.decl.len() < 2 {
+                    self.declare(decl, &variable);
+                    if context == "range" && decl.len() < 2 {
                         match self.peek_non_space().kind {
                             Kind::Variable | Kind::RightDelim | Kind::RightParen => continue,
                             _ => return self.error("range can only initialize variables"),
@@ -436,21 +461,21 @@ impl<'a> Parser<'a> {
                 _ if after.kind == Kind::Space => self.backup3(variable, after),
                 _ => self.backup2(variable),
             }
-            return Ok(());
+            return Ok(false);
         }
     }
 
-    fn declare(&mut self, pipe: &mut Pipe, token: &Token<'a>) {
-        let variable = self.variable(token.pos, &token.text);
+    fn declare(&mut self, decl: &mut Vec<Variable>, token: &Token<'a>) {
+        let variable = self.variable(token.pos as Pos, &token.text);
         self.tree.vars.push(variable.id);
-        pipe.decl.push(variable);
+        decl.push(variable);
     }
 
-    fn check_pipeline(&self, pipe: Pipe, context: &str) -> Result<Pipe> {
-        if pipe.commands.is_empty() {
+    fn check_pipeline(&self, commands: &[Command], context: &str) -> Result<()> {
+        if commands.is_empty() {
             return self.error(format!("missing value for {context}"));
         }
-        for (at, command) in pipe.commands.iter().enumerate().skip(1) {
+        for (at, command) in commands.iter().enumerate().skip(1) {
             let literal = matches!(
                 command.args[0],
                 Expr::Bool { .. } | Expr::Dot { .. } | Expr::Nil { .. } | Expr::Number(_) | Expr::String { .. }
@@ -459,13 +484,13 @@ impl<'a> Parser<'a> {
                 return self.error(format!("non executable command in pipeline stage {}", at + 1));
             }
         }
-        Ok(pipe)
+        Ok(())
     }
 
     fn command(&mut self) -> Result<Command> {
-        let pos = self.peek_non_space().pos;
+        let pos = self.peek_non_space().pos as Pos;
         let site = self.site();
-        let mut args = Vec::new();
+        let mut args = SmallVec::<[Expr; 4]>::new();
         loop {
             self.peek_non_space();
             if let Some(operand) = self.operand()? {
@@ -483,7 +508,7 @@ impl<'a> Parser<'a> {
         if args.is_empty() {
             return self.error("empty command");
         }
-        Ok(Command { site, pos, args })
+        Ok(Command { site, pos, args: args.into_boxed_slice() })
     }
 
     /// Parses a term with the fields after it; `None` when no term comes.
@@ -495,39 +520,37 @@ impl<'a> Parser<'a> {
         }
         let mut added = Vec::new();
         while self.peek().kind == Kind::Field {
-            added.push(Str::from(&self.next().text[1..]));
+            let token = self.next();
+            added.push(self.words.get(&token.text[1..]));
         }
         let site = self.site();
         // Go gives the joined node the position of the first field that follows.
-        let pos = first.pos;
+        let pos = first.pos as Pos;
         Ok(Some(match node {
-            Expr::Field { mut fields, .. } => {
+            Expr::Field { fields, .. } => {
+                let mut fields = fields.into_vec();
                 fields.append(&mut added);
-                Expr::Field { site, pos, fields }
+                Expr::Field { site, pos, fields: fields.into() }
             }
-            Expr::Variable(mut variable) => {
-                variable.fields.append(&mut added);
-                Expr::Variable(Variable { site, pos, ..variable })
-            }
+            Expr::Variable(variable) => Expr::Variable(Variable { site, pos, fields: added.into(), ..variable }),
             Expr::Bool { .. } | Expr::String { .. } | Expr::Number(_) | Expr::Nil { .. } | Expr::Dot { .. } => {
                 let quoted = crate::value::quote::quoted(node.to_string().as_bytes());
                 return self.error(format!("unexpected . after term {quoted}"));
             }
-            node => Expr::Chain(Box::new(Chain { site, pos, node, fields: added })),
+            node => Expr::Chain(Box::new(Chain { site, pos, node, fields: added.into() })),
         }))
     }
 
     fn term(&mut self) -> Result<Option<Expr>> {
         let token = self.next_non_space();
-        let pos = token.pos;
+        let pos = token.pos as Pos;
         Ok(Some(match token.kind {
             Kind::Identifier => {
-                let name = Str::from(token.text.as_ref());
-                let Some(callee) = Callee::find(&name) else {
-                    let quoted = crate::value::quote::quoted(&name);
+                let Some(callee) = Callee::find(&token.text) else {
+                    let quoted = crate::value::quote::quoted(&token.text);
                     return self.error(format!("function {quoted} not defined"));
                 };
-                Expr::Function { site: self.site(), pos, name, callee }
+                Expr::Function { site: self.site(), pos, callee }
             }
             Kind::Dot => Expr::Dot { site: self.site(), pos },
             Kind::Nil => Expr::Nil { site: self.site(), pos },
@@ -539,7 +562,7 @@ impl<'a> Parser<'a> {
                 }
                 Expr::Variable(variable)
             }
-            Kind::Field => Expr::Field { site: self.site(), pos, fields: vec![Str::from(&token.text[1..])] },
+            Kind::Field => Expr::Field { site: self.site(), pos, fields: [self.words.get(&token.text[1..])].into() },
             Kind::Bool => Expr::Bool { site: self.site(), pos, value: token.text.as_ref() == b"true" },
             Kind::CharConstant | Kind::Complex | Kind::Number => {
                 let site = self.site();
@@ -557,7 +580,9 @@ impl<'a> Parser<'a> {
             }
             Kind::String | Kind::RawString => {
                 let text = self.unquote(&token)?;
-                Expr::String { site: self.site(), pos, quoted: Str::from(token.text.as_ref()), text }
+                let plain = token.kind == Kind::String && token.text[1..token.text.len() - 1] == *text;
+                let quoted = (!plain).then(|| Str::from(token.text.as_ref()));
+                Expr::String { site: self.site(), pos, quoted, text }
             }
             _ => {
                 self.backup();
@@ -567,11 +592,11 @@ impl<'a> Parser<'a> {
     }
 
     /// Makes a variable of a token, whose text has the dollar sign and no fields.
-    fn variable(&mut self, pos: usize, text: &[u8]) -> Variable {
+    fn variable(&mut self, pos: Pos, text: &[u8]) -> Variable {
         let next = self.names.len() as NameId;
-        let name = Str::from(text);
+        let name = self.words.get(text);
         let id = *self.names.entry(name.clone()).or_insert(next);
-        Variable { site: self.site(), pos, name, id, fields: Vec::new() }
+        Variable { site: self.site(), pos, name, id, fields: Box::default() }
     }
 }
 
@@ -583,9 +608,11 @@ fn end_text(end: &End) -> &'static str {
 }
 
 /// Tells whether nothing but blank space is there.
-fn is_empty(nodes: &[Node]) -> bool {
+fn is_empty(nodes: &[Node], source: &[u8]) -> bool {
     nodes.iter().all(|node| match node {
-        Node::Text(text) => String::from_utf8_lossy(text).trim().is_empty(),
+        Node::Text(range) => {
+            String::from_utf8_lossy(&source[range.start as usize..range.end as usize]).trim().is_empty()
+        }
         _ => false,
     })
 }

@@ -9,7 +9,7 @@ use super::helm::{WARN_END, WARN_START};
 use super::include::no_template;
 use super::limits::{MAX_CACHED_BYTES, MAX_CACHED_TEXTS};
 use super::node::Template;
-use super::parse::{ParseError, parse};
+use super::parse::{ParseError, Words, parse};
 use crate::functions::{Env, Failure};
 use crate::value::{Cycles, Str, Value};
 
@@ -35,10 +35,13 @@ struct Texts {
 impl Program {
     /// Compiles files in the order given, which is Helm's: deeper paths first, then reverse by name. A later file's
     /// definition replaces an earlier one's unless it is empty.
-    pub fn compile<S: AsRef<[u8]>>(files: &[(&str, S)]) -> Result<Self, Error> {
+    pub fn compile<S: Clone + Into<Str>>(files: &[(&str, S)]) -> Result<Self, Error> {
         let mut templates: HashMap<Str, Arc<Template>> = HashMap::new();
+        let mut words = Words::default();
         for (name, source) in files {
-            for template in parse(&Str::from(*name), Arc::from(source.as_ref())).map_err(|e| Error::parse(&e))? {
+            for template in
+                parse(&Str::from(*name), &source.clone().into(), &mut words).map_err(|e| Error::parse(&e))?
+            {
                 if !(template.empty && templates.contains_key(&template.name)) {
                     templates.insert(template.name.clone(), template);
                 }
@@ -60,7 +63,8 @@ impl Program {
     /// Renders a text that is a template by itself. Errors have Go's own words.
     pub fn render_text(name: &str, text: &str, env: &Env<'_>) -> Result<Vec<u8>, String> {
         let mut templates = HashMap::new();
-        for template in parse(&Str::from(name), Arc::from(text.as_bytes())).map_err(|error| error.to_string())? {
+        let parsed = parse(&Str::from(name), &Str::from(text), &mut Words::default());
+        for template in parsed.map_err(|error| error.to_string())? {
             templates.insert(template.name.clone(), template);
         }
         let program = Self { templates, texts: Mutex::default() };
@@ -84,7 +88,7 @@ impl Program {
         if let Some(parsed) = texts.parsed.get(text) {
             return Ok(Arc::clone(parsed));
         }
-        let parsed: Arc<[Arc<Template>]> = parse(&Str::from(ROOT_NAME), Arc::from(text.as_bytes()))?.into();
+        let parsed: Arc<[Arc<Template>]> = parse(&Str::from(ROOT_NAME), text, &mut Words::default())?.into();
         if texts.parsed.len() < MAX_CACHED_TEXTS && texts.bytes + text.len() <= MAX_CACHED_BYTES {
             texts.bytes += text.len();
             texts.parsed.insert(text.clone(), Arc::clone(&parsed));

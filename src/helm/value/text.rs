@@ -69,6 +69,12 @@ impl From<Vec<u8>> for Str {
     }
 }
 
+impl From<Arc<[u8]>> for Str {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self(bytes)
+    }
+}
+
 impl From<Cow<'_, str>> for Str {
     fn from(s: Cow<'_, str>) -> Self {
         Self(s.as_bytes().into())
