@@ -10,7 +10,7 @@ COPY src src
 # Members of the workspace, which Cargo asks for; nothing of them is built.
 COPY tests/bench/engine tests/bench/engine
 COPY tests/fuzz tests/fuzz
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+ENV RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static"
 # With a target of its own, the flags do not reach build scripts and procedural macros, which cannot be static.
 RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
     --mount=type=cache,target=/src/target,sharing=locked,id=target-$TARGETPLATFORM \
