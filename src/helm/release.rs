@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,8 +59,8 @@ pub struct Release {
     #[serde(default)]
     pub info: Info,
     /// The chart as JSON, without the charts that it depends on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub chart: Option<Box<RawValue>>,
+    #[serde(default, with = "raw", skip_serializing_if = "Option::is_none")]
+    pub chart: Option<Arc<RawValue>>,
     /// The values that the user gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Map<String, Value>>,
@@ -160,6 +161,23 @@ pub(crate) fn null_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// JSON that copies of a record share.
+mod raw {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_json::value::RawValue;
+
+    #[expect(clippy::ref_option, reason = "serde gives the field by reference")]
+    pub fn serialize<S: Serializer>(raw: &Option<Arc<RawValue>>, serializer: S) -> Result<S::Ok, S::Error> {
+        raw.as_deref().serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<RawValue>>, D::Error> {
+        Ok(Option::<Box<RawValue>>::deserialize(deserializer)?.map(Arc::from))
+    }
 }
 
 /// Go's times in JSON: RFC 3339 with the offset they were written with; an empty text or year 1 is no time.
@@ -288,7 +306,7 @@ fn pack(json: &[u8], level: Compression) -> Result<Vec<u8>, Error> {
 }
 
 /// Writes a chart, as a release made it, as its record holds it.
-pub fn record_chart(node: &Node) -> Result<Box<RawValue>, Error> {
+pub fn record_chart(node: &Node) -> Result<Arc<RawValue>, Error> {
     let chart = node.chart();
     let values = node.stored_values().map(whole_numbers);
     let recorded = RecordedChart {
@@ -301,7 +319,7 @@ pub fn record_chart(node: &Node) -> Result<Box<RawValue>, Error> {
         files: record_files(chart.files()),
         modtime: chart.modified().map(rfc3339),
     };
-    serde_json::value::to_raw_value(&recorded).map_err(Error::Write)
+    serde_json::value::to_raw_value(&recorded).map(Arc::from).map_err(Error::Write)
 }
 
 #[derive(Serialize)]

@@ -39,6 +39,11 @@ pub fn decode(release: &str, stored: &StoredRecord) -> Result<Release, Unreadabl
     Ok(record)
 }
 
+/// Tells by the managers of a record's fields whether this program, or Flux's helm-controller, wrote it.
+pub fn is_ours(managers: &[String]) -> bool {
+    managers.iter().any(|manager| manager == HELM_FIELD_MANAGER)
+}
+
 /// Says what a decision needs of a record.
 pub fn last_release(record: &Release, managers: &[String]) -> LastRelease {
     let chart = record.chart_metadata().unwrap_or_default();
@@ -49,7 +54,7 @@ pub fn last_release(record: &Release, managers: &[String]) -> LastRelease {
         chart_version: chart.version,
         digest: digest(record),
         last_deployed: record.info.last_deployed.as_ref().map(Zoned::timestamp),
-        is_ours: managers.iter().any(|manager| manager == HELM_FIELD_MANAGER),
+        is_ours: is_ours(managers),
         is_rollback: record.info.rollback_revision > 0,
     }
 }

@@ -6,6 +6,7 @@ mod hooks;
 mod install;
 pub(super) mod objects;
 mod prepare;
+mod records;
 pub(super) mod reuse;
 mod rollback;
 mod test;
@@ -17,7 +18,6 @@ mod write;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use helm::release::{Release, Status as RecordStatus};
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
@@ -26,10 +26,8 @@ use super::{
 };
 use crate::{
     api::{
-        HelmRelease, HelmReleaseStatus, Snapshot,
-        helm_release::ReleaseAction,
-        inventory::ResourceInventory,
-        meta::{HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
+        HelmRelease, HelmReleaseStatus, Snapshot, helm_release::ReleaseAction, inventory::ResourceInventory,
+        meta::HELM_RELEASE_NAME,
     },
     cluster::{
         apply::{ApplyError, ApplyMethod},
@@ -37,8 +35,8 @@ use crate::{
         discovery::DiscoveryError,
         expressions::HealthChecks,
         status::JobRule,
-        storage::{self, ReleaseStorage, StorageError, StoredRecord},
-        wait::{self, Ready, WaitError, WaitOptions, WaitTarget},
+        storage::StorageError,
+        wait::{self, Ready, Sharing, WaitError, WaitOptions, WaitTarget},
     },
     reconcile::shell::Permit,
 };
@@ -244,121 +242,12 @@ impl Acted {
 }
 
 impl Work<'_> {
-    fn storage(&self) -> ReleaseStorage {
-        let manager = crate::api::meta::HELM_FIELD_MANAGER;
-        ReleaseStorage::new(self.connection.client.clone(), self.namespace.clone(), manager)
-    }
-
     pub(super) fn release_name(&self) -> String {
         target::release_name(&self.object)
     }
 
     pub(super) fn place(&self, release: &str) -> Place {
         Place { cluster: self.connection.remote(), namespace: self.namespace.clone(), release: release.to_owned() }
-    }
-
-    /// Writes a new revision, and removes what the history has too many of first.
-    async fn create(&self, record: &Release, acted: &mut Acted, prune: bool) -> Result<(), Error> {
-        if prune {
-            self.prune(&record.name).await?;
-        }
-        self.save(record, acted, true).await
-    }
-
-    /// Writes a revision again.
-    async fn update(&self, record: &Release, acted: &mut Acted) -> Result<(), Error> {
-        self.save(record, acted, false).await
-    }
-
-    async fn save(&self, record: &Release, acted: &mut Acted, is_new: bool) -> Result<(), Error> {
-        let packing = record.clone();
-        let packed = tokio::task::spawn_blocking(move || {
-            let payload = packing.encode()?;
-            Ok::<_, helm::release::Error>((payload, record::snapshot(&packing)))
-        });
-        let (payload, snapshot) = packed.await.map_err(|_| Error::StorageEnded)?.map_err(Error::Pack)?;
-        let stored = storage::Record {
-            name: &record.name,
-            revision: u32::try_from(record.version).unwrap_or(u32::MAX),
-            status: record.info.status.as_str(),
-            labels: &record.labels,
-            payload: payload.as_bytes(),
-        };
-        let now = Timestamp::now().as_second();
-        let storage = self.storage();
-        let written = if is_new { storage.create(&stored, now).await } else { storage.update(&stored, now).await };
-        let written = written.map_err(Error::Storage)?;
-        let place = self.place(&record.name);
-        self.releases.memory.wrote_record(&place, record.version, Some(written.resource_version.clone()));
-        let last = record::last_release(record, &written.managers);
-        let key = kube::runtime::reflector::ObjectRef::from_obj(self.object.as_ref());
-        self.releases.memory.remember(&key, |known| {
-            if known.last.as_ref().is_none_or(|(_, known)| known.version <= last.version) {
-                known.last = Some((written.resource_version, last));
-            }
-        });
-        acted.snapshots.insert(record.version, snapshot);
-        acted.fresh = if is_new { Some(record.version) } else { acted.fresh.filter(|fresh| *fresh != record.version) };
-        Ok(())
-    }
-
-    /// Removes the oldest revisions that `spec.maxHistory` has no room for beside a new one.
-    async fn prune(&self, release: &str) -> Result<(), Error> {
-        const DEFAULT_MAX_HISTORY: i64 = 5;
-        let max = u32::try_from(self.object.spec.max_history.unwrap_or(DEFAULT_MAX_HISTORY)).unwrap_or(0);
-        let known = self.releases.memory.revisions(&self.place(release));
-        if max == 0 || known.is_some_and(|known| known.len() < max as usize) {
-            return Ok(());
-        }
-        let storage = self.storage();
-        let revisions = storage.list(release).await.map_err(Error::Storage)?;
-        for revision in storage::to_prune(&revisions, max) {
-            storage.delete(release, revision).await.map_err(Error::Storage)?;
-            self.releases.memory.wrote_record(&self.place(release), i64::from(revision), None);
-        }
-        Ok(())
-    }
-
-    /// Reads a revision, or the newest.
-    pub(super) async fn read(
-        &self,
-        release: &str,
-        version: Option<i64>,
-    ) -> Result<Option<(Release, StoredRecord)>, Error> {
-        let storage = self.storage();
-        let version = version.or_else(|| match self.releases.memory.newest(&self.place(release)) {
-            super::memory::Newest::Record { version, .. } => Some(version),
-            super::memory::Newest::None | super::memory::Newest::Unknown => None,
-        });
-        let stored = match version.and_then(|version| u32::try_from(version).ok()) {
-            Some(version) => storage.get(release, version).await,
-            None => storage.newest(release).await,
-        };
-        match stored.map_err(unread)? {
-            Some(stored) => {
-                let record = record::decode(release, &stored).map_err(Error::Unreadable)?;
-                Ok(Some((record, stored)))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Reads all revisions of a release with one of some statuses, oldest first.
-    async fn read_all(&self, release: &str, statuses: &[RecordStatus]) -> Result<Vec<Release>, Error> {
-        let listed = self.storage().list(release).await.map_err(Error::Storage)?;
-        let is_listed = |version: &i64| listed.iter().any(|one| i64::from(one.revision) == *version);
-        let is_wanted = |status: &str| statuses.iter().any(|wanted| wanted.as_str() == status);
-        let wanted = listed.iter().filter(|one| is_wanted(&one.status)).map(|one| i64::from(one.revision));
-        let known = self.releases.memory.revisions(&self.place(release)).unwrap_or_default();
-        // A list may be out of date, in what it has and in what it says of it.
-        let mut versions: Vec<i64> = wanted.chain(known.into_iter().filter(|version| !is_listed(version))).collect();
-        versions.sort_unstable();
-        let mut records = Vec::new();
-        for version in versions {
-            let record = self.read(release, Some(version)).await?.map(|(record, _)| record);
-            records.extend(record.filter(|record| statuses.contains(&record.info.status)));
-        }
-        Ok(records)
     }
 
     /// Returns how objects are written that are no release's: as they are.
@@ -369,15 +258,13 @@ impl Work<'_> {
 
     /// Waits until objects are ready, without holding the permit to work.
     async fn wait(&self, targets: Vec<WaitTarget>, ready: Ready, timeout: Duration) -> Result<(), WaitError> {
-        let namespace = self.object.metadata.namespace.as_deref().unwrap_or_default();
-        let name = self.object.metadata.name.as_deref().unwrap_or_default();
         let options = WaitOptions {
             ready,
             timeout,
             // The spec was checked when the run began.
             checks: HealthChecks::of(&self.object.spec.health_check_exprs).map(Arc::new).unwrap_or_default(),
             fail_fast: matches!(ready, Ready::Objects(_)),
-            labels: format!("{HELM_RELEASE_NAME}={name},{HELM_RELEASE_NAMESPACE}={namespace}"),
+            sharing: Some(Sharing { watches: self.connection.watches.clone(), label: HELM_RELEASE_NAME }),
         };
         let waiting = wait::ready(&self.connection.client, targets, &options, &self.shutdown);
         self.permit.waiting(waiting).await
@@ -410,21 +297,6 @@ impl Work<'_> {
             () = self.superseded.cancelled() => Err(Error::Superseded),
         }
     }
-
-    /// Marks a revision as failed for an error, as far as that can still be written.
-    async fn fail(&self, record: &mut Release, description: String, acted: &mut Acted) {
-        acted.secrets.learn_record(record);
-        record.info.status = RecordStatus::Failed;
-        record.info.description = acted.secrets.apply(&description);
-        if let Err(error) = self.update(record, acted).await {
-            tracing::error!(error = %crate::telemetry::chain(&error), "failed revision not recorded");
-        }
-    }
-}
-
-/// A record could not be read: where nobody answered, in Helm's words.
-fn unread(error: StorageError) -> Error {
-    if error.is_outage() { Error::Unreachable(error) } else { Error::Storage(error) }
 }
 
 /// A wait that was called off was called off by the program's end.

@@ -151,7 +151,7 @@ fn pending(
     revision: &Revision,
     values: Map<String, Value>,
     rendered: Rendered,
-    chart: Box<serde_json::value::RawValue>,
+    chart: Arc<serde_json::value::RawValue>,
 ) -> Release {
     let now = super::now();
     let manifest = rendered.manifest();

@@ -50,7 +50,7 @@ impl Work<'_> {
             ..previous
         };
         self.create(&record, acted, true).await?;
-        match self.perform_rollback(&mut record, &current, &settings, acted).await {
+        match self.perform_rollback(&mut record, current, &settings, acted).await {
             Ok(()) => {
                 for mut deployed in self.read_all(&record.name, &[RecordStatus::Deployed]).await? {
                     deployed.info.status = RecordStatus::Superseded;
@@ -74,13 +74,13 @@ impl Work<'_> {
     async fn perform_rollback(
         &self,
         record: &mut Release,
-        current: &Release,
+        current: Release,
         settings: &Rollback,
         acted: &mut Acted,
     ) -> Result<(), Error> {
         let timeout = target::timeout(&self.object, ActionKind::Rollback);
         let resources = self.resolve_current(record).await?;
-        let old = self.resolve_current(current).await?;
+        let old = self.resolve_current(&current).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PreRollback, timeout, acted, |_| true).await;
             ran.map_err(super::hook_failed("pre-rollback hooks failed"))?;
@@ -94,7 +94,8 @@ impl Work<'_> {
         }
         replaced?;
         acted.inventory = Some(inventory_of(&change.resources, &[]));
-        drop(change);
+        // A wait may be long, and nothing is read of these in it.
+        drop((change, current));
         self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PostRollback, timeout, acted, |_| true).await;

@@ -1,6 +1,10 @@
 //! Upgrade: the next revision in place of the one that is deployed.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use helm::{
     chart::Chart,
@@ -13,6 +17,7 @@ use super::{
     Acted, Error, Recording, Work,
     objects::{self, Resource},
     prepare::{Prepared, Revision, inventory_of},
+    records::pack,
     reuse,
     write::{Before, Force, Outcome, Writing},
 };
@@ -28,6 +33,13 @@ use crate::{
         target::{self, ActionKind},
     },
 };
+
+/// What a revision takes from the newest before it.
+struct Last {
+    version: i64,
+    apply_method: Option<helm::release::ApplyMethod>,
+    labels: BTreeMap<String, String>,
+}
 
 /// From the objects of one revision to those of the next.
 pub(super) struct Change {
@@ -65,7 +77,7 @@ impl Work<'_> {
             values = reuse::values_over(&current, values);
         }
         let revision = Revision {
-            release: last.name.clone(),
+            release: current.name.clone(),
             namespace: current.namespace.clone(),
             number: last.version + 1,
             method,
@@ -74,7 +86,7 @@ impl Work<'_> {
         };
         let Prepared { mut record, resources } = self.prepare(&chart, &values, revision).await?;
         record.info.first_deployed.clone_from(&current.info.first_deployed);
-        record.labels.clone_from(&last.labels);
+        record.labels = last.labels;
         let owner = objects::Owner::of(&record);
         if !settings.disable_openapi_validation {
             self.validate(&resources, &owner, method).await?;
@@ -91,11 +103,16 @@ impl Work<'_> {
         let mut created = Vec::new();
         let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
         let change = Change { resources, old, migrates, force: settings.force };
+        // A wait may be long: what is needed after it is little of what was until here.
+        drop((chart, values));
+        let superseded = match std::mem::replace(&mut current.info.status, RecordStatus::Superseded) {
+            RecordStatus::Superseded => None,
+            _ => Some(pack(current).await?),
+        };
         match self.perform_upgrade(&mut record, change, &settings, &mut created, acted).await {
             Ok(()) => {
-                if current.info.status != RecordStatus::Superseded {
-                    current.info.status = RecordStatus::Superseded;
-                    self.update(&current, acted).await?;
+                if let Some(superseded) = superseded {
+                    self.update_packed(superseded, acted).await?;
                 }
                 record.info.status = RecordStatus::Deployed;
                 "Upgrade complete".clone_into(&mut record.info.description);
@@ -112,22 +129,21 @@ impl Work<'_> {
         }
     }
 
-    /// Returns the newest revision and the one that is deployed; where none is, the newest, if it can be upgraded.
-    pub(super) async fn last_and_current(&self) -> Result<(Release, Release), Error> {
+    /// Returns what the next revision goes on from in the newest, and the one that is deployed; where none is, the newest,
+    /// if it can be upgraded.
+    async fn last_and_current(&self) -> Result<(Last, Release), Error> {
         let name = self.release_name();
         let Some((last, _)) = self.read(&name, None).await? else { return Err(Error::NoDeployedRelease(name)) };
         if last.info.status.is_pending() {
             return Err(Error::InProgress);
         }
+        let next = Last { version: last.version, apply_method: last.apply_method, labels: last.labels.clone() };
         if last.info.status == RecordStatus::Deployed {
-            return Ok((last.clone(), last));
+            return Ok((next, last));
         }
-        let deployed = self.read_all(&name, &[RecordStatus::Deployed]).await?.pop();
-        match deployed {
-            Some(deployed) => Ok((last, deployed)),
-            None if matches!(last.info.status, RecordStatus::Failed | RecordStatus::Superseded) => {
-                Ok((last.clone(), last))
-            }
+        match self.read_all(&name, &[RecordStatus::Deployed]).await?.pop() {
+            Some(deployed) => Ok((next, deployed)),
+            None if matches!(last.info.status, RecordStatus::Failed | RecordStatus::Superseded) => Ok((next, last)),
             None => Err(Error::NoDeployedRelease(name)),
         }
     }
