@@ -25,6 +25,7 @@ use super::{
     kubeconfig::{self, Allowed, Problem},
     parameters::{self, Parameters},
     remote,
+    shared_watch::SharedWatches,
     tokens::{self, AccountTokens},
 };
 
@@ -38,6 +39,8 @@ pub struct Connection {
     pub client: Client,
     /// What the cluster serves, as the identity sees it.
     pub discovery: Arc<Discovery>,
+    /// The watches that those share who wait for objects.
+    pub watches: Arc<SharedWatches>,
     user: Option<String>,
     remote: Option<Arc<Remote>>,
     /// The connection that an impersonating one goes through, which is kept as long.
@@ -107,7 +110,8 @@ impl Connection {
     /// Makes the connection to the daemon's own cluster that a client is, with nobody impersonated.
     pub fn new(client: Client) -> Arc<Self> {
         let discovery = Arc::new(Discovery::new(client.clone()));
-        Arc::new(Self { client, discovery, user: None, remote: None, _base: None })
+        let watches = Arc::new(SharedWatches::new(client.clone()));
+        Arc::new(Self { client, discovery, watches, user: None, remote: None, _base: None })
     }
 
     fn to_remote(client: Client, digest: Arc<str>, concurrent: usize) -> Arc<Self> {
@@ -117,7 +121,8 @@ impl Connection {
         tokio::spawn(async move { definitions.follow_definitions(until).await });
         let permits = Arc::new(Semaphore::new(concurrent.max(1)));
         let remote = Some(Arc::new(Remote { digest, permits, _end: end.drop_guard() }));
-        Arc::new(Self { client, discovery, user: None, remote, _base: None })
+        let watches = Arc::new(SharedWatches::new(client.clone()));
+        Arc::new(Self { client, discovery, watches, user: None, remote, _base: None })
     }
 
     /// Returns the user that is impersonated.
@@ -140,7 +145,8 @@ impl Connection {
         let client = Client::new(Impersonation { client: self.client.clone(), user: value }, "default");
         let discovery = Arc::new(self.discovery.seen_by(client.clone()));
         let (remote, base) = (self.remote.clone(), Some(self.clone()));
-        Ok(Arc::new(Self { client, discovery, user: Some(user), remote, _base: base }))
+        let watches = Arc::new(SharedWatches::new(client.clone()));
+        Ok(Arc::new(Self { client, discovery, watches, user: Some(user), remote, _base: base }))
     }
 }
 

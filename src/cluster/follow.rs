@@ -54,25 +54,26 @@ pub struct Relist {
 }
 
 /// The time of the next list.
-struct Due {
+pub(super) struct Due {
     relist: Option<Relist>,
     at: Option<Instant>,
 }
 
 impl Due {
-    fn new(relist: Option<Relist>) -> Self {
+    pub(super) fn new(relist: Option<Relist>) -> Self {
         Self { relist, at: relist.map(|relist| Instant::now() + relist.first) }
     }
 
     /// Begins the next pause.
-    fn put_off(&mut self) {
+    pub(super) fn put_off(&mut self) {
         if let Some(relist) = &mut self.relist {
             relist.first = (relist.first * 2).min(relist.longest);
             self.at = Some(Instant::now() + relist.first);
         }
     }
 
-    async fn come(&self) {
+    /// Returns at that time.
+    pub(super) async fn come(&self) {
         match self.at {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
@@ -146,6 +147,15 @@ enum Step {
     Closed,
     /// Try again after a pause, from this version if it is still good.
     Broken { error: Error, resume: Option<String> },
+}
+
+/// Lists a collection; none where there is nothing to tell of it.
+pub(super) async fn list_once(client: &Client, collection: &Collection) -> Option<Happening> {
+    let (sender, mut happenings) = mpsc::channel(1);
+    match list(client, collection, &sender).await {
+        Step::Broken { error, .. } => Some(Happening::Broken(error)),
+        Step::Continue(_) | Step::Closed => happenings.recv().await,
+    }
 }
 
 async fn list(client: &Client, collection: &Collection, sender: &mpsc::Sender<Happening>) -> Step {

@@ -29,6 +29,7 @@ pub mod remote;
 pub mod request;
 pub mod schemas;
 pub mod selector;
+pub mod shared_watch;
 pub mod status;
 pub mod status_legacy;
 pub mod storage;

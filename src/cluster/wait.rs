@@ -10,16 +10,20 @@ use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver},
+    task::JoinSet,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     apply::Target,
     explain,
     expressions::HealthChecks,
-    follow::{Collection, Happening, Relist, follow, is_refusal},
+    follow::{Collection, Due, Happening, Relist, follow, is_refusal, list_once},
     object::{self, ObjectId},
     request::message_of,
+    shared_watch::SharedWatches,
     status::{self, Health, JobRule, Status},
     status_legacy,
 };
@@ -27,7 +31,7 @@ use super::{
 /// Happenings that may pile up before the watches have to wait.
 const BACKLOG: usize = 256;
 /// When what is waited for is listed anew, should its watch have lost what it waits for.
-const RELIST: Relist = Relist { first: Duration::from_secs(10), longest: Duration::from_mins(2) };
+const RELIST: Relist = Relist { first: Duration::from_secs(20), longest: Duration::from_mins(2) };
 /// Objects that are explained in an error; the others are named.
 const EXPLAINED: usize = 5;
 
@@ -52,7 +56,6 @@ pub enum Ready {
 }
 
 /// How to wait.
-#[derive(Clone, Debug)]
 pub struct WaitOptions {
     /// What readiness means.
     pub ready: Ready,
@@ -62,8 +65,16 @@ pub struct WaitOptions {
     pub checks: Arc<HealthChecks>,
     /// Give up at the first object that failed, while others are still on their way.
     pub fail_fast: bool,
-    /// A label selector that all the objects carry, so that one watch serves all objects of a kind and namespace.
-    pub labels: String,
+    /// What is watched together with others who wait; none where each object has a watch of its own.
+    pub sharing: Option<Sharing>,
+}
+
+/// The watches of objects that carry a label, shared by all who wait for some of them.
+pub struct Sharing {
+    /// Those of the identity that waits.
+    pub watches: Arc<SharedWatches>,
+    /// The label's key.
+    pub label: &'static str,
 }
 
 /// An object that is not what was waited for.
@@ -136,7 +147,7 @@ pub async fn ready(
     }
     let (sender, mut receiver) = mpsc::channel(BACKLOG);
     // Dropped on the way out, which ends the watches.
-    let _watches = watch_groups(client, board.groups(&options.labels), &sender);
+    let _watches = watch_all(client, board.pending(), options.sharing.as_ref(), &sender);
     drop(sender);
     loop {
         tokio::select! {
@@ -144,10 +155,10 @@ pub async fn ready(
             () = tokio::time::sleep_until(deadline) => return board.outcome(client, true).await,
             () = tokio::time::sleep(board.next_look()) => board.look_again(),
             happening = receiver.recv() => match happening {
-                Some((group, Happening::Broken(source))) if is_refusal(&source) => {
-                    return Err(WaitError::Watch { id: group.ids[0].clone(), source });
+                Some((id, Happening::Broken(source))) if is_refusal(&source) => {
+                    return Err(WaitError::Watch { id: id.as_ref().clone(), source });
                 }
-                Some((group, happening)) => board.take(&group, happening),
+                Some((id, happening)) => board.take(&id, happening),
                 None => return board.outcome(client, true).await,
             },
         }
@@ -172,8 +183,8 @@ pub async fn gone(
         left.insert(wait.target.id.clone(), uid);
     }
     let (sender, mut receiver) = mpsc::channel(BACKLOG);
-    let groups = targets.into_iter().map(|wait| Group::until_gone(&wait)).collect();
-    let _watches = watch_groups(client, groups, &sender);
+    let watched = targets.iter().map(Watched::until_gone).collect();
+    let _watches = watch_all(client, watched, None, &sender);
     drop(sender);
     while !left.is_empty() {
         let happening = tokio::select! {
@@ -181,10 +192,10 @@ pub async fn gone(
             () = tokio::time::sleep_until(deadline) => return Err(WaitError::TimedOut(still_there(left.into_keys()))),
             happening = receiver.recv() => happening,
         };
-        let Some((group, happening)) = happening else {
+        let Some((id, happening)) = happening else {
             return Err(WaitError::TimedOut(still_there(left.into_keys())));
         };
-        let id = &group.ids[0];
+        let id = id.as_ref();
         let there = match happening {
             Happening::Listed(items) => items.into_iter().find(|item| object::name(item) == Some(&id.name)),
             Happening::Applied(item) => Some(item),
@@ -222,27 +233,21 @@ fn still_there(ids: impl Iterator<Item = ObjectId>) -> Vec<Unready> {
     .collect()
 }
 
-/// Objects that one watch serves.
-#[derive(Clone, Debug)]
-struct Group {
-    ids: Arc<[ObjectId]>,
-    collection: Collection,
+/// An object that is watched.
+struct Watched {
+    id: Arc<ObjectId>,
+    /// Path of its collection.
+    path: String,
+    /// What happened before this version is known.
     from: Option<String>,
+    /// As it was written, where that is known.
+    labels: Option<Value>,
 }
 
-impl Group {
-    fn of_one(target: &Target, from: Option<String>) -> Self {
+impl Watched {
+    fn new(target: &Target, from: Option<String>) -> Self {
         let id = &target.id;
-        Self {
-            ids: [id.clone()].into(),
-            collection: Collection {
-                path: target.kind.collection(&id.namespace),
-                fields: format!("metadata.name={}", id.name),
-                relist: Some(RELIST),
-                ..Collection::default()
-            },
-            from,
-        }
+        Self { id: Arc::new(id.clone()), path: target.kind.collection(&id.namespace), from, labels: None }
     }
 
     /// A finished pod goes at once, though what its deletion returns says that it is on its way: its version is then that
@@ -253,24 +258,68 @@ impl Group {
             metadata["deletionGracePeriodSeconds"] == 0 && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
         });
         let version = wait.known.as_ref().and_then(object::resource_version).filter(|_| !may_be_gone);
-        Self::of_one(&wait.target, version.map(str::to_owned))
+        Self::new(&wait.target, version.map(str::to_owned))
+    }
+
+    /// Follows it by a watch that others share, if that one would tell of it.
+    fn join(&self, sharing: &Sharing) -> Option<UnboundedReceiver<Happening>> {
+        self.labels.as_ref()?.get(sharing.label)?;
+        let version = self.from.as_ref()?.parse().ok()?;
+        sharing.watches.follow(self.path.clone(), sharing.label, &self.id.name, version)
+    }
+
+    fn alone(&self) -> Collection {
+        let fields = format!("metadata.name={}", self.id.name);
+        Collection { path: self.path.clone(), fields, relist: Some(RELIST), ..Collection::default() }
+    }
+
+    /// Follows it by a watch of its own.
+    async fn follow_alone(self, client: Client, sender: Reports) {
+        let (inner, mut happenings) = mpsc::channel(1);
+        let following = follow(client, self.alone(), self.from, inner);
+        let telling = async {
+            while let Some(happening) = happenings.recv().await {
+                if sender.send((self.id.clone(), happening)).await.is_err() {
+                    // Closes the other channel too, which ends the following.
+                    return happenings.close();
+                }
+            }
+        };
+        tokio::join!(following, telling);
+    }
+
+    /// Follows it by a watch that others share, while that one can tell.
+    async fn follow_shared(&self, client: &Client, mut told: UnboundedReceiver<Happening>, sender: &Reports) {
+        let mut due = Due::new(Some(RELIST));
+        loop {
+            let happening = tokio::select! {
+                happening = told.recv() => happening,
+                () = due.come() => {
+                    due.put_off();
+                    list_once(client, &self.alone()).await
+                }
+            };
+            let Some(happening) = happening else { return };
+            if sender.send((self.id.clone(), happening)).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
-type Reports = mpsc::Sender<(Group, Happening)>;
+type Reports = mpsc::Sender<(Arc<ObjectId>, Happening)>;
 
-fn watch_groups(client: &Client, groups: Vec<Group>, sender: &Reports) -> JoinSet<()> {
+/// Watches objects until the set is dropped.
+fn watch_all(client: &Client, all: Vec<Watched>, sharing: Option<&Sharing>, sender: &Reports) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    for group in groups {
-        let (inner, mut happenings) = mpsc::channel(1);
-        tasks.spawn(follow(client.clone(), group.collection.clone(), group.from.clone(), inner));
-        let sender = sender.clone();
+    for one in all {
+        let told = sharing.and_then(|sharing| one.join(sharing));
+        let (client, sender) = (client.clone(), sender.clone());
         tasks.spawn(async move {
-            while let Some(happening) = happenings.recv().await {
-                if sender.send((group.clone(), happening)).await.is_err() {
-                    return;
-                }
+            if let Some(told) = told {
+                one.follow_shared(&client, told, &sender).await;
             }
+            one.follow_alone(client, sender).await;
         });
     }
     tasks
@@ -307,8 +356,10 @@ impl Board {
         let health = self.judge(&tree);
         // What went well is told of a Job alone, when it goes away.
         let is_told = health.status != Status::Current || id.kind == "Job";
-        if let Some(metadata) = tree.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.remove("managedFields");
+        for (part, large) in [("metadata", "managedFields"), ("spec", "template")] {
+            if let Some(fields) = tree.get_mut(part).and_then(Value::as_object_mut) {
+                fields.remove(large);
+            }
         }
         self.states.insert(id, (is_told.then_some(tree), health));
     }
@@ -328,60 +379,30 @@ impl Board {
         }
     }
 
-    /// Groups those that are not ready yet, so that what is ready costs no request.
-    fn groups(&self, labels: &str) -> Vec<Group> {
+    /// Returns those that are not ready yet: what is ready costs no request.
+    fn pending(&self) -> Vec<Watched> {
         let is_pending = |target: &Target| self.states[&target.id].1.status != Status::Current;
         let pending = self.targets.iter().filter(|(target, _)| is_pending(target));
-        if labels.is_empty() {
-            return pending.map(|(target, version)| Group::of_one(target, version.clone())).collect();
-        }
-        let mut by_path: BTreeMap<String, Vec<&(Target, Option<String>)>> = BTreeMap::new();
-        for one in pending {
-            by_path.entry(one.0.kind.collection(&one.0.id.namespace)).or_default().push(one);
-        }
-        by_path
-            .into_iter()
-            .map(|(path, targets)| match targets.as_slice() {
-                [(target, version)] => Group::of_one(target, version.clone()),
-                many => Group {
-                    ids: many.iter().map(|(target, _)| target.id.clone()).collect(),
-                    collection: Collection {
-                        path,
-                        labels: labels.to_owned(),
-                        relist: Some(RELIST),
-                        ..Collection::default()
-                    },
-                    from: oldest_version(many),
-                },
+        pending
+            .map(|(target, version)| {
+                let tree = self.states[&target.id].0.as_ref();
+                let labels = tree.and_then(|tree| tree.pointer("/metadata/labels")).cloned();
+                Watched { labels, ..Watched::new(target, version.clone()) }
             })
             .collect()
     }
 
-    fn take(&mut self, group: &Group, happening: Happening) {
+    fn take(&mut self, id: &ObjectId, happening: Happening) {
+        let is_it = |item: &Value| object::name(item) == Some(&id.name);
         match happening {
-            Happening::Listed(items) => {
-                let mut missing: Vec<_> = group.ids.to_vec();
-                for item in items {
-                    missing.retain(|id| object::name(&item) != Some(&id.name));
-                    self.see(group, item);
-                }
-                for id in missing {
-                    self.lose(&id);
-                }
-            }
-            Happening::Applied(item) => self.see(group, item),
-            Happening::Deleted(item) => {
-                if let Some(id) = group.ids.iter().find(|id| object::name(&item) == Some(&id.name)) {
-                    self.lose(&id.clone());
-                }
-            }
-            Happening::Broken(_) | Happening::Watching => {}
+            Happening::Listed(items) => match items.into_iter().find(is_it) {
+                Some(item) => self.note(id.clone(), item),
+                None => self.lose(id),
+            },
+            Happening::Applied(item) if is_it(&item) => self.note(id.clone(), item),
+            Happening::Deleted(item) if is_it(&item) => self.lose(id),
+            _ => {}
         }
-    }
-
-    fn see(&mut self, group: &Group, item: Value) {
-        let Some(id) = group.ids.iter().find(|id| object::name(&item) == Some(&id.name)) else { return };
-        self.note(id.clone(), item);
     }
 
     /// A Job that goes away by its time to live has done its work; anything else that goes away is missing.
@@ -449,13 +470,6 @@ impl Board {
             (false, false) => Err(WaitError::Failed(unready)),
         }
     }
-}
-
-/// Returns the oldest of the versions that writes returned, `None` when one is unknown. They are compared as
-/// numbers, which is what they are for all objects of one kind.
-fn oldest_version(targets: &[&(Target, Option<String>)]) -> Option<String> {
-    let versions: Option<Vec<u64>> = targets.iter().map(|(_, version)| version.as_ref()?.parse().ok()).collect();
-    versions?.into_iter().min().map(|version| version.to_string())
 }
 
 #[cfg(test)]

@@ -35,26 +35,17 @@ fn what_is_ready_as_written_needs_no_watch() {
     let board =
         Board::new(vec![target("ConfigMap", "c", Some(config))], Ready::Objects(JobRule::Completed), Arc::default());
     assert!(board.is_done(false));
-    assert!(board.groups("a=b").is_empty());
+    assert!(board.pending().is_empty());
 }
 
 #[test]
-fn objects_of_a_kind_share_a_watch_from_the_oldest_write() {
-    let mut first = pod("a", "Pending");
-    first["metadata"]["resourceVersion"] = json!("10");
-    let targets = vec![target("Pod", "a", Some(first)), target("Pod", "b", Some(pod("b", "Pending")))];
+fn what_is_not_ready_is_watched_from_its_write_and_by_its_name_where_it_is_watched_alone() {
+    let targets = vec![target("Pod", "a", Some(pod("a", "Pending"))), target("Pod", "b", None)];
     let board = Board::new(targets, Ready::Objects(JobRule::Completed), Arc::default());
-    let groups = board.groups("a=b");
-    assert_eq!(groups.len(), 1);
-    assert_eq!((groups[0].collection.labels.as_str(), groups[0].from.as_deref()), ("a=b", Some("9")));
-    assert_eq!(board.groups("").len(), 2, "without a common label each has its own");
-}
-
-#[test]
-fn one_object_is_watched_by_its_name() {
-    let board = Board::new(vec![target("Pod", "a", None)], Ready::Objects(JobRule::Completed), Arc::default());
-    let groups = board.groups("a=b");
-    assert_eq!((groups[0].collection.fields.as_str(), groups[0].from.as_deref()), ("metadata.name=a", None));
+    let pending = board.pending();
+    let from: Vec<_> = pending.iter().map(|one| (one.id.name.as_str(), one.from.as_deref())).collect();
+    assert_eq!(from, [("a", Some("9")), ("b", None)]);
+    assert_eq!(pending[0].alone().fields, "metadata.name=a");
 }
 
 #[test]
@@ -75,8 +66,8 @@ fn a_job_that_vanishes_is_done_only_if_it_has_a_time_to_live() {
             Ready::Objects(JobRule::Completed),
             Arc::default(),
         );
-        let group = board.groups("").remove(0);
-        board.take(&group, Happening::Listed(Vec::new()));
+        let id = board.targets[0].0.id.clone();
+        board.take(&id, Happening::Listed(Vec::new()));
         assert_eq!(board.count(expected), 1);
     }
 }
@@ -113,7 +104,7 @@ fn what_may_be_gone_already_is_listed_before_it_is_watched() {
         json!({"kind": "Pod", "metadata": {"name": "a", "resourceVersion": "9", "deletionTimestamp": "2026-01-01T00:00:00Z",
             "deletionGracePeriodSeconds": grace, "finalizers": finalizers}})
     };
-    let from = |tree: Value| Group::until_gone(&target("Pod", "a", Some(tree))).from;
+    let from = |tree: Value| Watched::until_gone(&target("Pod", "a", Some(tree))).from;
     assert_eq!(from(terminating(0, json!(null))), None);
     assert_eq!(from(terminating(30, json!([]))).as_deref(), Some("9"));
     assert_eq!(from(terminating(0, json!(["foregroundDeletion"]))).as_deref(), Some("9"));

@@ -6,9 +6,10 @@ use bowline::cluster::{
     apply::{self, ApplyOptions, Change, Deletion, Propagation, Target},
     discovery::{Discovery, DiscoveryError},
     events::{EventRecorder, Involved, Note, Severity},
+    shared_watch::SharedWatches,
     status::JobRule,
     storage::{Record, ReleaseStorage, StorageError, to_prune},
-    wait::{self, Ready, WaitError, WaitOptions, WaitTarget},
+    wait::{self, Ready, Sharing, WaitError, WaitOptions, WaitTarget},
 };
 use kube::Client;
 use serde_json::{Value, json};
@@ -63,8 +64,8 @@ impl Room {
             let (target, applied) = self.apply(object).await.expect("applied");
             targets.push(WaitTarget { target, known: Some(applied.object) });
         }
-        let options =
-            WaitOptions { ready, timeout, checks: Arc::default(), fail_fast: true, labels: "room=x".to_owned() };
+        let sharing = Some(Sharing { watches: Arc::new(SharedWatches::new(self.client.clone())), label: "room" });
+        let options = WaitOptions { ready, timeout, checks: Arc::default(), fail_fast: true, sharing };
         wait::ready(&self.client, targets, &options, &CancellationToken::new()).await
     }
 }

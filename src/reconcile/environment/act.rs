@@ -24,6 +24,7 @@ use crate::{
         object::{self, ObjectId, has_switch},
         prune::{PruneRules, Pruned, prune},
         request::ServedKind,
+        shared_watch::SharedWatches,
         status::JobRule,
         wait::{self, Ready, WaitOptions, WaitTarget},
         watch::{Lookup, OwnedObjects, Owner},
@@ -82,6 +83,8 @@ impl Applied {
 pub struct Pass<'a> {
     /// The client to work with.
     pub client: &'a Client,
+    /// The watches of those who wait for objects.
+    pub watches: &'a Arc<SharedWatches>,
     /// Kinds of the cluster.
     pub discovery: &'a Discovery,
     /// The watches over what was applied.
@@ -248,7 +251,7 @@ impl Pass<'_> {
             timeout: STAGE_TIMEOUT,
             checks: Arc::default(),
             fail_fast: false,
-            labels: String::new(),
+            sharing: None,
         };
         if let Err(error) = self.permit.waiting(wait::ready(self.client, targets, &options, &self.shutdown)).await {
             for unready in error.unready() {

@@ -17,7 +17,7 @@ use crate::{
         inventory::parse_id,
         object::{ObjectId, split_api_version},
         status::JobRule,
-        wait::{self, Ready, WaitError, WaitOptions, WaitTarget},
+        wait::{self, Ready, Sharing, WaitError, WaitOptions, WaitTarget},
     },
     reconcile::shell::Run,
     telemetry::chain,
@@ -90,24 +90,13 @@ impl Environments {
         progress: &str,
     ) -> Result<(), WaitError> {
         let object = run.object.clone();
-        let labels = if object.spec.wait {
-            format!(
-                "{}={},{}={}",
-                meta::KUSTOMIZATION_NAME,
-                pass.owner.name,
-                meta::KUSTOMIZATION_NAMESPACE,
-                pass.owner.namespace
-            )
-        } else {
-            String::new()
-        };
         let options = WaitOptions {
             ready: Ready::Objects(JobRule::Completed),
             timeout: work.times.timeout,
             // The spec was checked when the run began.
             checks: HealthChecks::of(&object.spec.health_check_exprs).map(Arc::new).unwrap_or_default(),
             fail_fast: true,
-            labels,
+            sharing: Some(Sharing { watches: pass.watches.clone(), label: meta::KUSTOMIZATION_NAME }),
         };
         let cancel = pass.shutdown.child_token();
         let superseded = run.superseded();

@@ -349,6 +349,7 @@ impl Environments {
         };
         let pass = Pass {
             client: &connection.client,
+            watches: &connection.watches,
             discovery: &connection.discovery,
             owned: &self.owned,
             folded: &self.folded,
