@@ -147,15 +147,8 @@ struct Template {
 
 impl Template {
     fn new(call: &Call<'_>, common_name: &[u8], ips: &Value, names: &Value, days: i64) -> Result<Self> {
-        let addresses = strings(ips, |value| {
-            let shown = value.to_text()?;
-            Ok(Failure::message(format!("error parsing ip: {shown} is not a string")))
-        })?;
-        let addresses = addresses.iter().map(parse_ip).collect::<Result<_>>()?;
-        let names = strings(names, |value| {
-            let shown = value.to_text()?;
-            Ok(Failure::message(format!("error processing alternate dns name: {shown} is not a string")))
-        })?;
+        let addresses = items(ips).iter().map(address).collect::<Result<_>>()?;
+        let names = items(names).iter().map(alternate_name).collect::<Result<Vec<_>>>()?;
         let mut serial = [0; 16];
         call.env.random.fill(&mut serial);
         let now = call.env.now.as_nanosecond();
@@ -278,22 +271,25 @@ fn time(seconds: i64) -> std::result::Result<Vec<u8>, SignError> {
     Ok(element(tag, &layouts::format(&time, layout)))
 }
 
-/// Takes the strings of a list, or nothing of nil.
-fn strings(list: &Value, wrong: fn(&Value) -> Result<Failure>) -> Result<Vec<Str>> {
-    let Value::List(list) = list else { return Ok(Vec::new()) };
-    let mut all = Vec::with_capacity(list.len());
-    for item in list.iter() {
-        match item.as_str() {
-            Some(text) => all.push(text.clone()),
-            None => return Err(wrong(item)?),
-        }
-    }
-    Ok(all)
+/// The items of a list; nil has none.
+fn items(list: &Value) -> &[Value] {
+    if let Value::List(list) = list { list } else { &[] }
 }
 
-fn parse_ip(text: &Str) -> Result<IpAddr> {
+fn address(value: &Value) -> Result<IpAddr> {
+    let Some(text) = value.as_str() else {
+        return Err(Failure::message(format!("error parsing ip: {} is not a string", value.to_text()?)));
+    };
     let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
     parsed.ok_or_else(|| Failure::message(format!("error parsing ip: {text}")))
+}
+
+fn alternate_name(value: &Value) -> Result<Str> {
+    let Some(text) = value.as_str() else {
+        let shown = value.to_text()?;
+        return Err(Failure::message(format!("error processing alternate dns name: {shown} is not a string")));
+    };
+    Ok(text.clone())
 }
 
 #[cfg(test)]

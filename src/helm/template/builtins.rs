@@ -5,7 +5,7 @@ use super::escape::{html_escape, js_escape, query_escape};
 use super::operand::Operand;
 use super::printf::{sprint, sprintf, sprintln};
 use crate::functions::{Call, Failure, Function, Type};
-use crate::value::{MapType, Str, Value};
+use crate::value::{Kind, MapType, Str, Value};
 
 /// A function whose parameters are Go's `reflect.Value`: it sees whether a value came out of an interface.
 pub(super) struct Reflect {
@@ -155,14 +155,29 @@ fn println(_: &mut Call<'_>, args: &[Value]) -> Result<Value, Failure> {
     sprintln(args).map(Value::Str)
 }
 
-/// Prints the arguments of an escaper: no value prints as an action prints it.
+/// Prints the arguments of an escaper as actions print them, with a space between two that are no texts.
 fn joined(args: &[Value]) -> Result<Str, Failure> {
     if let [Value::Str(text)] = args {
         return Ok(text.clone());
     }
-    let args: Vec<Value> =
-        args.iter().map(|arg| if arg.is_nil() { Value::str("<no value>") } else { arg.clone() }).collect();
-    sprint(&args)
+    let mut out = Vec::new();
+    let mut after_text = true;
+    for arg in args {
+        let is_text = arg.is_nil() || arg.kind() == Kind::String;
+        if !is_text && !after_text {
+            out.push(b' ');
+        }
+        after_text = is_text;
+        match arg {
+            Value::Nil => out.extend_from_slice(b"<no value>"),
+            Value::Obj(object) => match object.addressed_string() {
+                Some(text) => out.extend_from_slice(&text),
+                None => arg.print_pointee(&mut out)?,
+            },
+            arg => arg.print(&mut out)?,
+        }
+    }
+    Ok(out.into())
 }
 
 fn html(_: &mut Call<'_>, args: &[Value]) -> Result<Value, Failure> {

@@ -49,10 +49,9 @@ fn form(value: &Value, depth: usize) -> Result<Form> {
         Value::Map(_) => Form::Table,
         Value::List(_) | Value::Bytes(_) => array_form(value, depth)?,
         Value::Complex(..) => return fault("unsupported type: complex128"),
-        Value::Obj(object) if is_text(value) || !is_struct(object.kind()) => {
-            if !is_text(value) && object.kind() == Kind::Slice { array_form(value, depth)? } else { Form::Plain }
-        }
-        Value::Obj(_) => Form::Table,
+        Value::Obj(_) if is_text(value) => Form::Plain,
+        Value::Obj(object) if is_table(object.kind()) => Form::Table,
+        Value::Obj(object) if object.kind() == Kind::Slice => array_form(value, depth)?,
         _ => Form::Plain,
     })
 }
@@ -71,9 +70,9 @@ fn array_form(value: &Value, depth: usize) -> Result<Form> {
     Ok(if tables { Form::Tables } else { Form::Array })
 }
 
-/// A struct, or a pointer to one.
-fn is_struct(kind: Kind) -> bool {
-    matches!(kind, Kind::Struct | Kind::Ptr)
+/// A named map, a struct, or a pointer to one.
+fn is_table(kind: Kind) -> bool {
+    matches!(kind, Kind::Map | Kind::Struct | Kind::Ptr)
 }
 
 /// Objects that write themselves as one text.
@@ -193,8 +192,8 @@ impl Emitter {
     fn table(&mut self, path: &[Str], value: &Value, inline: bool) -> Result<()> {
         let (mut plain, mut sub) = (Vec::new(), Vec::new());
         for (key, value) in entries(value) {
-            let is_table = matches!(form(&value, path.len())?, Form::Table | Form::Tables);
-            if is_table { sub.push((key, value)) } else { plain.push((key, value)) }
+            let is_sub = matches!(form(&value, path.len())?, Form::Table | Form::Tables);
+            if is_sub { sub.push((key, value)) } else { plain.push((key, value)) }
         }
         if inline {
             self.out.push(b'{');
@@ -255,7 +254,7 @@ impl Emitter {
                     self.out.extend(quoted(&object.string().unwrap_or_default()));
                 } else if object.kind() == Kind::Slice {
                     self.array(value, depth)?;
-                } else if is_struct(object.kind()) {
+                } else if is_table(object.kind()) {
                     self.table(&[], value, true)?;
                 } else {
                     self.element(&object.underlying().unwrap_or_default(), depth + 1)?;
