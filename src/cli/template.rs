@@ -221,6 +221,7 @@ fn template(args: &Args, log: &mut dyn FnMut(&Notice)) -> Result<(), Error> {
         is_upgrade: args.release.switches.is_upgrade,
         capabilities,
         skip_schema_validation: args.values.skip_schema_validation.skip_schema_validation,
+        objects: false,
         ..Options::install(name, namespace, env)
     };
     match render::render(&chart, &values, &options) {

@@ -104,7 +104,7 @@ pub struct Manifest {
     pub path: String,
     /// The YAML text, as it is printed and recorded.
     pub text: String,
-    /// The parsed text: the object that is applied. Null for a document that holds nothing.
+    /// The parsed text: the object that is applied. Null for a document that holds nothing and where none are kept.
     pub object: Value,
     pub api_version: String,
     pub kind: String,
@@ -165,9 +165,11 @@ fn trim_start(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Sorts rendered files, by path, into hooks and manifests, each in the order of installation.
+/// Sorts rendered files, by path, into hooks and manifests, each in the order of installation. The parsed documents are
+/// dropped where `objects` are not asked for.
 pub fn sort_files(
     files: &BTreeMap<String, Vec<u8>>,
+    objects: bool,
     notices: &mut Vec<Notice>,
 ) -> Result<(Vec<Hook>, Vec<Manifest>), Error> {
     let (mut hooks, mut manifests) = (Vec::new(), Vec::new());
@@ -177,7 +179,7 @@ pub fn sort_files(
         }
         for document in split(text) {
             let failed = |source| Error { path: path.clone(), source };
-            match read(path, document).map_err(failed)? {
+            match read(path, document, objects).map_err(failed)? {
                 Read::Manifest(manifest) => manifests.push(manifest),
                 Read::Hook(hook) => hooks.push(hook),
                 Read::UnknownHook(events) => {
@@ -199,10 +201,11 @@ enum Read {
     UnknownHook(String),
 }
 
-fn read(path: &str, document: &[u8]) -> Result<Read, Cause> {
+fn read(path: &str, document: &[u8], keep: bool) -> Result<Read, Cause> {
     let object = yaml::parse(document).map_err(Cause::Yaml)?;
     let text = std::str::from_utf8(document).map_err(|_| Cause::Utf8)?.to_string();
     let head = Head::read(&object).map_err(Cause::Type)?;
+    let object = if keep { object } else { Value::Null };
     let path = path.to_string();
     let Some(annotation) = head.annotations.get(HOOK_ANNOTATION) else {
         return Ok(Read::Manifest(Manifest { path, text, object, api_version: head.api_version, kind: head.kind }));
@@ -327,7 +330,7 @@ mod tests {
 
     fn sorted(text: &str) -> Result<(Vec<Hook>, Vec<Manifest>), String> {
         let files = BTreeMap::from([("p/templates/a.yaml".to_string(), text.as_bytes().to_vec())]);
-        sort_files(&files, &mut Vec::new()).map_err(|error| error.to_string())
+        sort_files(&files, true, &mut Vec::new()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -343,6 +346,17 @@ mod tests {
             hook.delete_policies,
             [hook::DeletePolicy::HookFailed, hook::DeletePolicy::Other("odd".to_string())]
         );
+    }
+
+    #[test]
+    fn parsed_documents_are_kept_where_they_are_asked_for() {
+        let files = BTreeMap::from([("p/templates/a.yaml".to_string(), b"kind: A\napiVersion: v1\n".to_vec())]);
+        for (objects, expected) in
+            [(true, serde_json::json!({"kind": "A", "apiVersion": "v1"})), (false, serde_json::Value::Null)]
+        {
+            let (_, manifests) = sort_files(&files, objects, &mut Vec::new()).unwrap();
+            assert_eq!((manifests[0].kind.as_str(), &manifests[0].object), ("A", &expected));
+        }
     }
 
     #[test]

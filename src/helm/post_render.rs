@@ -61,7 +61,7 @@ pub(crate) fn run(files: &Files, post: PostRender<'_>, notices: &mut Vec<Notice>
     if post.strategy == Strategy::Combined {
         return render(files, post, Group { merged: "manifests", run: "files", split: "", prefix: "" });
     }
-    let (hooks, manifests) = sort_files(files, notices).map_err(Error::Sort)?;
+    let (hooks, manifests) = sort_files(files, true, notices).map_err(Error::Sort)?;
     let mut hook_files = Files::new();
     for Hook { path, manifest, .. } in &hooks {
         join(&mut hook_files, path, manifest.as_bytes());

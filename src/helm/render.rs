@@ -37,6 +37,8 @@ pub struct Options<'a> {
     pub skip_schema_validation: bool,
     /// The notes of dependencies are kept beside those of the chart.
     pub dependency_notes: bool,
+    /// Keeps the documents as they were parsed; without, the objects of manifests and hooks are null.
+    pub objects: bool,
     /// Changes the rendered documents before they are sorted.
     pub post_render: Option<PostRender<'a>>,
 }
@@ -53,6 +55,7 @@ impl<'a> Options<'a> {
             env,
             skip_schema_validation: false,
             dependency_notes: false,
+            objects: true,
             post_render: None,
         }
     }
@@ -177,7 +180,7 @@ fn render_noting(
     if let Some(post) = options.post_render {
         *files = post_render::run(files, post, notices).map_err(Error::PostRender)?;
     }
-    let (hooks, manifests) = manifest::sort_files(files, notices).map_err(Error::Manifest)?;
+    let (hooks, manifests) = manifest::sort_files(files, options.objects, notices).map_err(Error::Manifest)?;
     let mut crds = Vec::new();
     collect_crds(&node, node.name(), &mut crds);
     Ok(Rendered { hooks, manifests, crds, notes, node, notices: Vec::new() })

@@ -64,7 +64,7 @@ fn read_within(archive: &[u8], max_size: u64, max_entries: usize) -> Result<Vec<
     if !archive.starts_with(&[0x1f, 0x8b, 8]) {
         return Err(Error::Header);
     }
-    let mut files = Vec::new();
+    let (mut files, mut data) = (Vec::new(), Vec::new());
     let mut remaining = max_size;
     let mut tar = tar::Archive::new(MultiGzDecoder::new(archive).take(max_size + MAX_OVERHEAD));
     for (count, entry) in tar.entries().map_err(Error::Read)?.enumerate() {
@@ -81,7 +81,7 @@ fn read_within(archive: &[u8], max_size: u64, max_entries: usize) -> Result<Vec<
         if entry.size() > remaining {
             return Err(Error::TooLarge);
         }
-        let mut data = Vec::with_capacity((entry.size() as usize).min(1 << 20));
+        data.clear();
         entry.read_to_end(&mut data).map_err(Error::Read)?;
         remaining -= data.len() as u64;
         if remaining == 0 {

@@ -89,7 +89,8 @@ pub fn read(path: &Path, links: &Links) -> Result<(Vec<BufferedFile>, Vec<Notice
     } else {
         Rules::parse("")?
     };
-    let mut walk = Walk { rules, links, files: Vec::new(), remaining: MAX_CHART_SIZE, notices: Vec::new() };
+    let mut walk =
+        Walk { rules, links, files: Vec::new(), remaining: MAX_CHART_SIZE, buffer: Vec::new(), notices: Vec::new() };
     walk.enter(path, "", 0)?;
     Ok((walk.files, walk.notices))
 }
@@ -126,6 +127,8 @@ struct Walk<'a> {
     links: &'a Links,
     files: Vec<BufferedFile>,
     remaining: u64,
+    /// What a file is read into before it is kept.
+    buffer: Vec<u8>,
     notices: Vec<Notice>,
 }
 
@@ -183,16 +186,18 @@ impl Walk<'_> {
             return Err(Error::TooManyFiles);
         }
         let failed = |source| Error::Read { name: name.to_string(), path: show(path), source };
-        let mut data = Vec::new();
+        self.buffer.clear();
         let file = fs::File::open(path).map_err(failed)?;
-        file.take(self.remaining + 1).read_to_end(&mut data).map_err(failed)?;
-        self.remaining =
-            self.remaining.checked_sub(data.len() as u64).ok_or_else(|| Error::TooLarge { name: name.to_string() })?;
+        file.take(self.remaining + 1).read_to_end(&mut self.buffer).map_err(failed)?;
+        self.remaining = self
+            .remaining
+            .checked_sub(self.buffer.len() as u64)
+            .ok_or_else(|| Error::TooLarge { name: name.to_string() })?;
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         self.files.push(BufferedFile {
             name: name.to_string(),
             modified: modified.map(|since| since.as_secs() as i64),
-            data: archive::without_bom(&data).into(),
+            data: archive::without_bom(&self.buffer).into(),
         });
         Ok(())
     }

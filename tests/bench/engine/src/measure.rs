@@ -137,7 +137,7 @@ fn parts(chart: &Arc<Chart>, user: &Values, rendered: &Rendered) -> Result<[u64;
         file.extend_from_slice(text.as_bytes());
         file.push(b'\n');
     }
-    let (_, sort) = timed(|| Ok(manifest::sort_files(&files, &mut notices)?))?;
+    let (_, sort) = timed(|| Ok(manifest::sort_files(&files, true, &mut notices)?))?;
     Ok([resolve.cpu, check.cpu, sort.cpu])
 }
 
