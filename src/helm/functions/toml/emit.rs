@@ -29,6 +29,10 @@ pub fn emit(value: &Value) -> Result<Vec<u8>> {
     if value.is_nil() {
         return Err(Failure::message(ZERO_VALUE));
     }
+    // A table leaves a nil list out; by itself it is an empty one.
+    if matches!(value, Value::List(list) if list.is_nil()) {
+        return Ok(b"[]".to_vec());
+    }
     let mut emitter = Emitter { out: Vec::new() };
     emitter.encode(&[], value)?;
     Ok(emitter.out)
