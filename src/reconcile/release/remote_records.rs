@@ -104,3 +104,47 @@ fn concerned(record: &Value, cluster: &Arc<str>, namespace: &str, memory: &Memor
         .is_some_and(|(seen, last)| version < last.version || (version == last.version && seen == at));
     (!is_seen).then_some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use helm::release::Status;
+    use serde_json::json;
+
+    use super::*;
+    use crate::reconcile::release::decide::LastRelease;
+
+    #[test]
+    fn a_record_is_news_that_is_newer_than_what_the_last_run_saw_or_the_same_written_again() {
+        let (memory, cluster): (Memory, Arc<str>) = (Memory::default(), "there".into());
+        let key = ObjectRef::new("ui").within("apps");
+        let place = Place { cluster: Some(cluster.clone()), namespace: "apps".to_owned(), release: "ui".to_owned() };
+        let news = |cluster: &Arc<str>, name: &str, at: &str| {
+            let record = json!({ "metadata": { "name": name, "resourceVersion": at } });
+            concerned(&record, cluster, "apps", &memory).is_some()
+        };
+        assert!(!news(&cluster, "sh.helm.release.v1.ui.v2", "7"), "nobody is recorded there");
+        memory.recorded_at(&key, place);
+        assert!(news(&cluster, "sh.helm.release.v1.ui.v2", "7"), "no run has seen any");
+        let last = LastRelease {
+            version: 2,
+            status: Status::Deployed,
+            chart_name: String::new(),
+            chart_version: String::new(),
+            digest: String::new(),
+            last_deployed: None,
+            is_ours: true,
+        };
+        memory.remember(&key, |known| known.last = Some(("7".to_owned(), last)));
+        for (name, at, expected) in [
+            ("sh.helm.release.v1.ui.v2", "7", false),
+            ("sh.helm.release.v1.ui.v2", "8", true),
+            ("sh.helm.release.v1.ui.v3", "9", true),
+            ("sh.helm.release.v1.ui.v1", "9", false),
+            ("sh.helm.release.v1.api.v3", "9", false),
+            ("a-secret", "9", false),
+        ] {
+            assert_eq!(news(&cluster, name, at), expected, "{name} at {at}");
+        }
+        assert!(!news(&"elsewhere".into(), "sh.helm.release.v1.ui.v3", "9"));
+    }
+}
