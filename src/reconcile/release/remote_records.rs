@@ -133,6 +133,7 @@ mod tests {
             digest: String::new(),
             last_deployed: None,
             is_ours: true,
+            is_rollback: false,
         };
         memory.remember(&key, |known| known.last = Some(("7".to_owned(), last)));
         for (name, at, expected) in [
