@@ -162,6 +162,7 @@ pub struct HelmChartStatus {
     pub url: Option<String>,
 }
 
-fn any_version() -> String {
+/// Returns the range of versions that takes any.
+pub fn any_version() -> String {
     "*".to_owned()
 }

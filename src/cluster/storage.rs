@@ -85,13 +85,13 @@ pub enum StorageError {
         size: usize,
     },
     /// A revision of this number is there already: someone else has begun it.
-    #[error("release record {0} already exists")]
+    #[error("release: already exists: {0}")]
     Exists(String),
     /// A record has no payload that could be read.
     #[error("release record {0} is damaged")]
     Damaged(String),
-    /// The API server refused, or could not be reached.
-    #[error("failed to {action} release record {record}: {}", message_of(.source))]
+    /// The API server refused, or could not be reached. The words are those of Helm's driver.
+    #[error("{}: {}", failed_to(.action, .record), message_of(.source))]
     Request {
         /// `create`, `update`, ...
         action: &'static str,
@@ -100,6 +100,15 @@ pub enum StorageError {
         /// The answer.
         source: kube::Error,
     },
+}
+
+/// Says what failed as Helm's driver does; a deletion is told with what it was to delete.
+fn failed_to(action: &str, record: &str) -> String {
+    match action {
+        "get" => format!("get: failed to get {record:?}"),
+        "delete" => format!("failed to delete release record {record}"),
+        action => format!("{action}: failed to {action}"),
+    }
 }
 
 impl StorageError {

@@ -33,7 +33,7 @@ const BACKLOG: usize = 256;
 /// When what is waited for is listed anew, should its watch have lost what it waits for.
 const RELIST: Relist = Relist { first: Duration::from_secs(20), longest: Duration::from_mins(2) };
 /// Objects that are explained in an error; the others are named.
-const EXPLAINED: usize = 5;
+pub const EXPLAINED: usize = 5;
 
 /// An object that is waited for.
 #[derive(Clone, Debug)]
@@ -97,6 +97,9 @@ pub enum WaitError {
     /// The time was up. The last line is Helm's word for it.
     #[error("timeout waiting for: {}\ncontext deadline exceeded", list(.0))]
     TimedOut(Vec<Unready>),
+    /// The time of a wait by Helm's own rules was up.
+    #[error("context deadline exceeded{}", explained(.0))]
+    LegacyTimedOut(Vec<Unready>),
     /// Objects failed for good.
     #[error("failed early due to stalled resources: {}", list(.0))]
     Failed(Vec<Unready>),
@@ -114,16 +117,30 @@ impl WaitError {
     /// Returns the objects that are not ready.
     pub fn unready(&self) -> &[Unready] {
         match self {
-            WaitError::TimedOut(unready) | WaitError::Failed(unready) => unready,
+            WaitError::TimedOut(unready) | WaitError::LegacyTimedOut(unready) | WaitError::Failed(unready) => unready,
             WaitError::Canceled | WaitError::Watch { .. } => &[],
         }
     }
 }
 
 fn list(unready: &[Unready]) -> String {
-    let short: Vec<_> = unready.iter().map(|one| format!("{} status: '{}'", one.id, one.health.status)).collect();
-    let mut text = format!("[{}]", short.join(", "));
-    for one in unready.iter().filter(|one| !one.health.message.is_empty()).take(EXPLAINED) {
+    let short = |one: &Unready| {
+        let problem = if is_unknown(one) { format!(": {}", one.health.message) } else { String::new() };
+        format!("{} status: '{}'{problem}", one.id, one.health.status)
+    };
+    let short: Vec<_> = unready.iter().map(short).collect();
+    format!("[{}]{}", short.join(", "), explained(unready))
+}
+
+/// Tells whether an object's status could not be told, so that its message is an error's.
+fn is_unknown(one: &Unready) -> bool {
+    one.health.status == Status::Unknown && !one.health.message.is_empty()
+}
+
+/// Says of each object why it is not ready, in lines of their own.
+fn explained(unready: &[Unready]) -> String {
+    let mut text = String::new();
+    for one in unready.iter().filter(|one| !one.health.message.is_empty() && !is_unknown(one)).take(EXPLAINED) {
         text.extend(["\n", &one.id.to_string(), ": ", &one.health.message]);
         for detail in &one.details {
             text.extend(["\n  ", &detail.replace('\n', "\n  ")]);
@@ -466,6 +483,7 @@ impl Board {
         }
         match (unready.is_empty(), timed_out) {
             (true, _) => Ok(()),
+            (false, true) if matches!(self.rule, Ready::Legacy(_)) => Err(WaitError::LegacyTimedOut(unready)),
             (false, true) => Err(WaitError::TimedOut(unready)),
             (false, false) => Err(WaitError::Failed(unready)),
         }

@@ -84,6 +84,9 @@ const BOOLEAN: &[&str] = &[
     operators::NOT_EQUALS,
     operators::NOT_STRICTLY_FALSE,
 ];
+/// Operators that give what both of their sides are.
+const ARITHMETIC: &[&str] =
+    &[operators::ADD, operators::SUBSTRACT, operators::MULTIPLY, operators::DIVIDE, operators::MODULO];
 /// Names of types, which are values too.
 const TYPES: &[&str] =
     &["bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint", "google"];
@@ -197,6 +200,10 @@ pub fn output(expression: &IdedExpr) -> &'static str {
             _ => "dyn",
         },
         Expr::Call(call) if BOOLEAN.contains(&call.func_name.as_str()) || is_set_check(call) => "bool",
+        Expr::Call(call) if ARITHMETIC.contains(&call.func_name.as_str()) => match call.args.as_slice() {
+            [left, right] if output(left) == output(right) => output(left),
+            _ => "dyn",
+        },
         Expr::Call(call) if matches!(call.func_name.as_str(), "size" | "indexOf" | "int") => "int",
         Expr::Call(call) if matches!(call.func_name.as_str(), "string" | "join" | "lowerAscii" | "trim") => "string",
         Expr::Comprehension(loops) => match &loops.result.expr {

@@ -226,6 +226,7 @@ mod tests {
             ("(", "failed to parse the CEL expression '(': ERROR: <input>:1:2: Syntax error"),
             ("dep.status.ready", "CEL expression output type mismatch: expected bool, got dyn"),
             ("'text'", "CEL expression output type mismatch: expected bool, got string"),
+            ("1 + 2 * 3", "CEL expression output type mismatch: expected bool, got int"),
             ("frobnicate(dep)", "undeclared reference to 'frobnicate' (in container '')"),
             (&"true && ".repeat(600), "the CEL expression has 4800 bytes, more than 4096"),
         ] {

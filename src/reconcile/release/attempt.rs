@@ -231,7 +231,11 @@ impl Attempt<'_> {
             Outcome::Again => Next::Now,
             Outcome::Done => self.interval(),
             Outcome::Requeue => Next::Retry,
-            Outcome::RetryAfter(interval) => Next::After(interval),
+            Outcome::RetryAfter(interval) => {
+                // As under Flux: this generation has been tried, and what follows is more of the same.
+                run.status.observed_generation = run.generation();
+                Next::After(interval)
+            }
             Outcome::Stall { .. } => Next::Change,
         }
     }

@@ -10,7 +10,7 @@ use super::{obstacle::Obstacle, target::helm_chart_name};
 use crate::{
     api::{
         HelmChart, HelmChartSpec, HelmRelease,
-        helm_chart::{ChartVerification, HelmChartSourceReference},
+        helm_chart::{ChartVerification, HelmChartSourceReference, any_version},
         meta::{HELM_FIELD_MANAGER, HELM_RELEASE_NAME, HELM_RELEASE_NAMESPACE},
         reasons,
     },
@@ -20,7 +20,7 @@ use crate::{
 /// The HelmChart could not be written or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("failed to run server-side apply: HelmChart '{namespace}/{name}'")]
+    #[error("failed to run server-side apply: HelmChart/{namespace}/{name} dry-run failed{}", reason_of(.source))]
     Apply {
         namespace: String,
         name: String,
@@ -33,6 +33,14 @@ pub enum Error {
         #[source]
         source: kube::Error,
     },
+}
+
+/// Writes the reason of a refusal as Flux's apply does.
+fn reason_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.reason.is_empty() => format!(" ({})", status.reason),
+        _ => String::new(),
+    }
 }
 
 /// What was written.
@@ -73,7 +81,7 @@ pub fn desired(object: &HelmRelease) -> Option<HelmChart> {
     let spec = &template.spec;
     let chart_spec = HelmChartSpec {
         chart: spec.chart.clone(),
-        version: spec.version.clone(),
+        version: if spec.version.is_empty() { any_version() } else { spec.version.clone() },
         source_ref: HelmChartSourceReference {
             api_version: None,
             kind: spec.source_ref.kind.clone(),

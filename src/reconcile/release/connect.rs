@@ -24,7 +24,7 @@ use crate::{
 /// Why there is no connection. Nothing is done as anybody else, or anywhere else, then.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("could not get KubeConfig secret '{namespace}/{name}': Secret \"{name}\" not found")]
+    #[error("could not get KubeConfig secret '{namespace}/{name}': secrets \"{name}\" not found")]
     NoSecret { namespace: String, name: String },
     #[error("could not get KubeConfig secret '{namespace}/{name}'")]
     Secret {
@@ -236,7 +236,7 @@ mod tests {
     fn what_is_missing_is_told_and_skips_an_uninstall_and_what_is_broken_stops_it() {
         let (namespace, name) = ("apps".to_owned(), "k".to_owned());
         let missing = Error::NoSecret { namespace: namespace.clone(), name: name.clone() };
-        assert_eq!(missing.to_string(), "could not get KubeConfig secret 'apps/k': Secret \"k\" not found");
+        assert_eq!(missing.to_string(), "could not get KubeConfig secret 'apps/k': secrets \"k\" not found");
         let account = ServiceAccount { namespace, name };
         let no_account = Error::Account(Unusable::NotFound(account.clone()));
         assert!(no_account.to_string().contains("system:serviceaccount:apps:k"));

@@ -2,7 +2,7 @@
 //! API server nothing. It can be lost at any time: everything in it is read anew then.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -70,6 +70,8 @@ pub enum Newest {
 pub struct Memory {
     configs: Mutex<Index<ConfigKey, String>>,
     records: Mutex<Index<Place, BTreeMap<i64, String>>>,
+    /// Places at which a record is being written by us.
+    writing: Mutex<HashSet<Place>>,
     releases: Mutex<HashMap<ObjectRef<HelmRelease>, Remembered>>,
     places: Mutex<Relation<Place>>,
     readers: Mutex<Relation<ConfigKey>>,
@@ -198,19 +200,31 @@ impl Memory {
         }
     }
 
-    /// Takes note of a write of ours, which the watch will tell of later.
-    pub fn wrote_record(&self, place: &Place, version: i64, resource_version: Option<String>) {
+    /// Says that a record of a place is about to be written by us: what the watch tells of the place until that is
+    /// noted is no news.
+    pub fn writes_record(&self, place: &Place) -> Writing<'_> {
+        lock(&self.writing).insert(place.clone());
+        Writing { memory: self, place: place.clone() }
+    }
+
+    /// Takes note of a write of ours, which the watch tells of before or after. Tells whether it has told of a newer one
+    /// already, which is somebody else's.
+    pub fn wrote_record(&self, place: &Place, version: i64, resource_version: Option<String>) -> bool {
         if place.cluster.is_some() {
-            return;
+            return false;
         }
         let mut records = lock(&self.records);
+        lock(&self.writing).remove(place);
         let versions = records.seen.entry(place.clone()).or_default();
         match resource_version {
+            Some(at) if versions.get(&version).is_some_and(|seen| is_newer(seen, &at)) => true,
             Some(at) => {
                 versions.insert(version, at);
+                false
             }
             None => {
                 versions.remove(&version);
+                false
             }
         }
     }
@@ -385,8 +399,17 @@ impl Memory {
         let old = match &entry.record {
             Some((place, version)) => {
                 let mut records = lock(&self.records);
+                let is_writing = lock(&self.writing).contains(place);
                 let versions = records.seen.entry(place.clone()).or_default();
-                versions.insert(*version, entry.resource_version.clone())
+                // A revision is written several times, and the watch tells of the first when the last is known.
+                if versions.get(version).is_some_and(|known| !is_newer(&entry.resource_version, known)) {
+                    return None;
+                }
+                let old = versions.insert(*version, entry.resource_version.clone());
+                if is_writing {
+                    return None;
+                }
+                old
             }
             None => lock(&self.configs).seen.insert(entry.config.clone(), entry.resource_version.clone()),
         };
@@ -414,6 +437,27 @@ impl Memory {
             Some((place, _)) => lock(&self.places).of(place),
             None => lock(&self.readers).of(&entry.config),
         }
+    }
+}
+
+/// A write of a record under way.
+pub struct Writing<'m> {
+    memory: &'m Memory,
+    place: Place,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        lock(&self.memory.writing).remove(&self.place);
+    }
+}
+
+/// Tells whether a resource version is newer than another of the same object, or at least another where they are no
+/// numbers.
+fn is_newer(version: &str, than: &str) -> bool {
+    match (version.parse::<u64>(), than.parse::<u64>()) {
+        (Ok(version), Ok(than)) => version > than,
+        _ => version != than,
     }
 }
 
@@ -501,9 +545,27 @@ mod tests {
         memory.relisted(&ValuesReferenceKind::Secret, vec![]);
         memory.wrote_record(&place("ui"), 1, Some("5".to_owned()));
         assert!(memory.seen(record("ui", 1, "5")).is_none(), "our own write");
+        assert!(memory.seen(record("ui", 1, "4")).is_none(), "the one before");
         assert!(memory.seen(record("ui", 1, "6")).is_some(), "someone else's");
         assert_eq!(memory.gone(&record("ui", 1, "6")).len(), 1);
         assert!(memory.gone(&record("ui", 1, "6")).is_empty(), "told once");
+    }
+
+    #[test]
+    fn what_the_watch_tells_during_a_write_is_that_write_unless_it_is_newer() {
+        let memory = Memory::default();
+        memory.relisted(&ValuesReferenceKind::Secret, vec![]);
+        let writing = memory.writes_record(&place("ui"));
+        assert!(memory.seen(record("ui", 1, "5")).is_none(), "told before the answer");
+        assert!(!memory.wrote_record(&place("ui"), 1, Some("5".to_owned())));
+        drop(writing);
+        let writing = memory.writes_record(&place("ui"));
+        assert!(memory.seen(record("ui", 1, "7")).is_none(), "not known yet whose");
+        assert!(memory.wrote_record(&place("ui"), 1, Some("6".to_owned())), "someone else's");
+        assert_eq!(memory.newest(&place("ui")), Newest::Record { version: 1, resource_version: "7".to_owned() });
+        drop(writing);
+        drop(memory.writes_record(&place("ui")));
+        assert!(memory.seen(record("ui", 1, "8")).is_some(), "a write that failed is over");
     }
 
     #[test]

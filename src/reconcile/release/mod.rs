@@ -114,6 +114,7 @@ impl Reconciler for Releases {
         }
         if run.object.spec.suspend {
             tracing::info!("reconciliation is suspended for this object");
+            run.status.observed_generation = run.generation();
             return Next::Change;
         }
         match Box::pin(self.attempt(run)).await {
@@ -207,7 +208,9 @@ impl Releases {
         if is_news {
             tracing::info!(reason = obstacle.reason, detail = obstacle.message, "not acted on");
             if obstacle.is_told {
-                self.warn(&object, true, obstacle.reason, obstacle.message.clone());
+                let is_warning = obstacle.class != Class::Wait;
+                let said = obstacle.told_as.as_ref().unwrap_or(&obstacle.message);
+                self.warn(&object, is_warning, obstacle.reason, said.clone());
             }
         }
         match obstacle.class {

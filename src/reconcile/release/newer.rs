@@ -71,8 +71,10 @@ impl Releases {
 
     fn news(&self, aim: &Aim, seen: &[Seen]) -> Option<Newer> {
         let now = self.watched.get(&ObjectRef::from_obj(aim.object.as_ref()));
+        // One that is suspended asks for nothing: what was begun is brought to its end.
         let is_same = |now: &HelmRelease| {
-            now.metadata.generation == aim.object.metadata.generation && now.metadata.deletion_timestamp.is_none()
+            let asks_for_the_same = now.metadata.generation == aim.object.metadata.generation || now.spec.suspend;
+            asks_for_the_same && now.metadata.deletion_timestamp.is_none()
         };
         if !now.is_some_and(|now| is_same(&now)) {
             return Some(Newer::Object);

@@ -107,22 +107,30 @@ impl Releases {
         if self.no_cross_namespace_refs && namespace != own {
             return Err(chart_object::cross_namespace(kind.as_str(), &namespace, &name));
         }
-        let missing = |plural: &str| {
-            let message =
-                format!("could not get Source object: {plural}.source.toolkit.fluxcd.io \"{name}\" not found");
+        // Flux reads these from a cache, which calls what is missing by its kind.
+        let missing = || {
+            let kind = kind.as_str();
+            let message = format!("could not get Source object: {kind}.source.toolkit.fluxcd.io \"{name}\" not found");
             Obstacle::wait(reasons::ARTIFACT_FAILED, message)
         };
         match kind {
             ChartReferenceKind::HelmChart => {}
             ChartReferenceKind::OCIRepository => {
                 let repository = self.oci_repositories.find(&namespace, &name);
-                return self.oci_source(artifact_of(&*repository.ok_or_else(|| missing("ocirepositories"))?)?).await;
+                return self.oci_source(artifact_of(&*repository.ok_or_else(|| missing())?)?).await;
             }
-            ChartReferenceKind::ExternalArtifact | ChartReferenceKind::Unknown(_) => {
+            // As with Flux, where the gate that lets them in is shut by default.
+            ChartReferenceKind::ExternalArtifact => {
+                let message = format!(
+                    "can't access 'ExternalArtifact/{namespace}/{name}', ExternalArtifact feature gate is disabled"
+                );
+                return Err(Obstacle::terminal(reasons::ACCESS_DENIED, message));
+            }
+            ChartReferenceKind::Unknown(_) => {
                 return Err(Obstacle::unsupported("spec.chartRef to anything but a HelmChart or an OCIRepository"));
             }
         }
-        let chart = self.charts_watched.find(&namespace, &name).ok_or_else(|| missing("helmcharts"))?;
+        let chart = self.charts_watched.find(&namespace, &name).ok_or_else(|| missing())?;
         let artifact = artifact_of(&*chart)?;
         let chart_name = chart.status.as_ref().and_then(|status| status.observed_chart_name.clone());
         Ok(ChartSource {
@@ -271,7 +279,9 @@ pub fn unusable(error: &ChartError) -> Obstacle {
         let again = Obstacle::retry(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
         return Obstacle { is_told: false, ..again };
     }
-    Obstacle::retry(reasons::ARTIFACT_FAILED, format!("Could not load chart: {}", chain(error)))
+    let told_as = Some(chain(error));
+    let message = format!("Could not load chart: {}", chain(error));
+    Obstacle { told_as, ..Obstacle::retry(reasons::ARTIFACT_FAILED, message) }
 }
 
 /// Returns the `ConfigMaps` and Secrets that a release's values come from, in order.
@@ -317,8 +327,9 @@ pub fn check_dependency(
     own: &HelmRelease,
     found: Option<&HelmRelease>,
 ) -> Result<(), Obstacle> {
-    let expression = ReadyExpr::of(expression, name).map_err(|error| Obstacle::invalid_expression(&error))?;
-    let not_ready = |message: String| Err(Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message));
+    let expression = ReadyExpr::of(expression, name).map_err(|error| Obstacle::invalid_ready_expression(&error))?;
+    let not_ready =
+        |message: String| Err(Obstacle { is_told: true, ..Obstacle::wait(reasons::DEPENDENCY_NOT_READY, message) });
     let Some(found) = found else {
         return not_ready(format!(
             "unable to get '{namespace}/{name}' dependency: helmreleases.helm.toolkit.fluxcd.io \"{name}\" not found"

@@ -22,6 +22,8 @@ pub struct Obstacle {
     pub class: Class,
     /// Whether an event tells of it: not of what passes by itself.
     pub is_told: bool,
+    /// What the event says, where that is not the condition's message.
+    pub told_as: Option<String>,
     /// Whether something was refused, and not only out of reach.
     pub is_refusal: bool,
 }
@@ -35,17 +37,24 @@ impl Obstacle {
 
     /// An obstacle that passes by itself, or by a change that is watched.
     pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Wait, is_told: false, is_refusal: false }
+        Self { reason, message: message.into(), class: Class::Wait, is_told: false, told_as: None, is_refusal: false }
     }
 
     /// A failure that is tried again.
     pub fn retry(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Retry, is_told: true, is_refusal: false }
+        Self { reason, message: message.into(), class: Class::Retry, is_told: true, told_as: None, is_refusal: false }
     }
 
     /// A mistake that only a change of the object can mend.
     pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Terminal, is_told: true, is_refusal: false }
+        Self {
+            reason,
+            message: message.into(),
+            class: Class::Terminal,
+            is_told: true,
+            told_as: None,
+            is_refusal: false,
+        }
     }
 
     /// Tells whether it is only that something could not be read: the source or the values.
@@ -70,8 +79,15 @@ impl Obstacle {
 
     /// An expression of the spec that cannot be used.
     pub fn invalid_expression(error: &(dyn std::error::Error + 'static)) -> Self {
-        let message = format!("Reconciliation failed terminally due to configuration error: {}", chain(error));
-        Self::terminal(reasons::INVALID_CEL_EXPRESSION, message)
+        let problem = chain(error);
+        let message = format!("Reconciliation failed terminally due to configuration error: {problem}");
+        Self { told_as: Some(problem), ..Self::terminal(reasons::INVALID_CEL_EXPRESSION, message) }
+    }
+
+    /// An expression that tells whether a dependency is ready, and cannot be used.
+    pub fn invalid_ready_expression(error: &(dyn std::error::Error + 'static)) -> Self {
+        let told_as = Some(format!("terminal error: {}", chain(error)));
+        Self { told_as, ..Self::invalid_expression(error) }
     }
 
     /// A field that this version does not act on and that decides where, as whom or what is applied.

@@ -384,7 +384,12 @@ impl Report<'_> {
     pub fn rolled_back(&mut self, previous: &Snapshot, error: Option<&str>) -> Notice {
         let (release, chart) = (versioned_release(previous), versioned_chart(previous));
         let to = format!("Helm rollback to previous release {release} with chart {chart}");
-        self.remediated(reasons::ROLLBACK_SUCCEEDED, reasons::ROLLBACK_FAILED, &to, error, previous)
+        let mut notice = self.remediated(reasons::ROLLBACK_SUCCEEDED, reasons::ROLLBACK_FAILED, &to, error, previous);
+        // Flux tells of the values that were asked for, and not of those that are rolled back to.
+        if let Some(asked) = &self.status.last_attempted_config_digest {
+            notice.annotations.insert(format!("{HELM_EVENT_PREFIX}token"), asked.clone());
+        }
+        notice
     }
 
     /// An uninstall that a failure caused; `error` where it failed.

@@ -106,15 +106,19 @@ pub fn on_account(releases: &Watched<HelmRelease>, account: &ServiceAccount, def
     }
 }
 
-/// Starts the releases that depend on one that has become ready, and those that tell from its fields whether it is.
+/// Starts the releases that depend on one that has become ready, those that tell from its fields whether it is, and
+/// those that say that it is not there, or not ready, when it comes or goes.
 pub fn on_dependency_change(releases: &Watched<HelmRelease>, memory: &Memory, change: &Change<HelmRelease>) {
-    let Some(dependency) = change.after.as_ref() else { return };
-    let becomes_ready = is_ready(dependency) && !change.before.as_ref().is_some_and(|before| is_ready(before));
+    let Some(dependency) = change.after.as_ref().or(change.before.as_ref()) else { return };
+    let comes_or_goes = change.before.is_some() != change.after.is_some();
+    let stands_ready = |object: Option<&Arc<HelmRelease>>| object.is_some_and(|object| is_ready(object));
+    let becomes_ready = stands_ready(change.after.as_ref()) && !stands_ready(change.before.as_ref());
     let of = (dependency.namespace().unwrap_or_default(), dependency.name_any());
     for key in memory.dependents(&of) {
         let Some(release) = releases.get(&key) else { continue };
-        let looks =
-            |on: &DependencyReference| (becomes_ready || on.ready_expr.is_some()) && dependency_key(&release, on) == of;
+        let looks = |on: &DependencyReference| {
+            (becomes_ready || comes_or_goes || on.ready_expr.is_some()) && dependency_key(&release, on) == of
+        };
         // One whose dependencies are met has nothing to look at again.
         let waits = becomes_ready || waits_for_dependency(&release);
         if waits && release.spec.depends_on.iter().any(looks) {

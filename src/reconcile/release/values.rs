@@ -1,7 +1,7 @@
 //! A release's values: references in order, then the inline ones, as Flux composes them. Pure: the references' contents
 //! are handed in.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use helm::{strvals, yaml};
 use serde_json::{Map, Value};
@@ -22,24 +22,27 @@ pub type Contents = HashMap<(ValuesReferenceKind, String), Option<HashMap<String
 pub enum Error {
     #[error("could not resolve {kind} chart values reference '{namespace}/{name}' with key '{key}': {problem}")]
     Unresolved { kind: &'static str, namespace: String, name: String, key: String, problem: Problem },
-    #[error("unable to merge value from key '{key}' in {kind} '{namespace}/{name}' into target path '{path}'")]
-    TargetPath { kind: &'static str, namespace: String, name: String, key: String, path: String },
     #[error("spec.values is not a map")]
     Inline,
 }
 
-/// What is wrong with a reference.
+/// What is wrong with a reference, in Flux's words where they hold no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    #[error("not found")]
-    NotFound,
-    #[error("missing key")]
+    #[error("{resource} \"{name}\" not found")]
+    NotFound { resource: &'static str, name: String },
+    #[error("key not found")]
     MissingKey,
-    /// The text is YAML's own complaint, with its line; the scanner's words quote no values.
-    #[error("values are not valid YAML (line {0})")]
-    NotYaml(usize),
-    #[error("values are not a map")]
-    NotMap,
+    /// What YAML says where it quotes nothing of the text, else the line.
+    #[error("error converting YAML to JSON: {0}")]
+    NotYaml(String),
+    #[error(
+        "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {0} into Go value of type common.Values"
+    )]
+    NotMap(&'static str),
+    /// What Flux says here quotes the value.
+    #[error("the value cannot be merged into target path '{0}'")]
+    TargetPath(String),
 }
 
 /// Composes values. `namespace` is the release object's, where all references are.
@@ -64,13 +67,8 @@ pub fn compose(
             }
             Some(path) => {
                 merge(&mut result, &inline);
-                set(&mut result, path, data, reference.literal).ok_or_else(|| Error::TargetPath {
-                    kind: kind(reference),
-                    namespace: namespace.to_owned(),
-                    name: reference.name.clone(),
-                    key: key(reference).to_owned(),
-                    path: path.to_owned(),
-                })?;
+                set(&mut result, path, data, reference.literal)
+                    .ok_or_else(|| unresolved(namespace, reference, Problem::TargetPath(path.to_owned())))?;
                 share_lists(&mut inline, &result);
             }
         }
@@ -108,7 +106,10 @@ fn resolve<'c>(
 ) -> Result<Option<&'c [u8]>, Error> {
     let object = contents.get(&(reference.kind.clone(), reference.name.clone())).and_then(Option::as_ref);
     let problem = match object {
-        None => Problem::NotFound,
+        None => {
+            let resource = if reference.kind == ValuesReferenceKind::ConfigMap { "configmaps" } else { "secrets" };
+            Problem::NotFound { resource, name: reference.name.clone() }
+        }
         Some(data) => match data.get(key(reference)) {
             Some(bytes) => return Ok(Some(bytes)),
             None => Problem::MissingKey,
@@ -121,9 +122,14 @@ fn parse(data: &[u8]) -> Result<Map<String, Value>, Problem> {
     match yaml::parse(data) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(Value::Null) => Ok(Map::new()),
-        Ok(_) => Err(Problem::NotMap),
-        Err(yaml::Error::Syntax { line, .. }) => Err(Problem::NotYaml(line)),
-        Err(_) => Err(Problem::NotYaml(1)),
+        Ok(Value::Array(_)) => Err(Problem::NotMap("array")),
+        Ok(Value::Bool(_)) => Err(Problem::NotMap("bool")),
+        Ok(Value::Number(_)) => Err(Problem::NotMap("number")),
+        Ok(Value::String(_)) => Err(Problem::NotMap("string")),
+        // A problem that is a constant text holds nothing of what was read.
+        Err(error @ yaml::Error::Syntax { problem: Cow::Borrowed(_), .. }) => Err(Problem::NotYaml(error.to_string())),
+        Err(yaml::Error::Syntax { line, .. }) => Err(Problem::NotYaml(format!("yaml: line {line}: not valid YAML"))),
+        Err(_) => Err(Problem::NotYaml("not valid YAML".to_owned())),
     }
 }
 

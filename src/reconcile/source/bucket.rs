@@ -1,6 +1,6 @@
 //! Bucket: accepted, and said to be not acted on.
 
-use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored};
+use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, suspended};
 use crate::api::bucket::BucketStatus;
 use crate::api::{Artifact, Bucket, Condition};
 use crate::reconcile::shell::{Next, Reconciled, Reconciler, Run};
@@ -40,7 +40,7 @@ impl Reconciler for Buckets {
             return self.sources.delete(run).await;
         }
         if run.object.spec.suspend {
-            return Next::Change;
+            return suspended(run);
         }
         let before = run.status.clone();
         let outcome: Result<Done, Obstacle> = Err(Obstacle::unsupported("kind Bucket"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report};
+use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report, suspended};
 use crate::api::git_repository::{GitProvider, GitRepositoryRef};
 use crate::api::{Artifact, Condition, GitRepository, GitRepositorySpec, GitRepositoryStatus, reasons};
 use crate::reconcile::shell::{Next, Reconciled, Reconciler, Run};
@@ -62,8 +62,7 @@ impl Reconciler for GitRepositories {
             return Next::Retry;
         }
         if run.object.spec.suspend {
-            tracing::info!("reconciliation is suspended for this object");
-            return Next::Change;
+            return suspended(run);
         }
         let before = run.status.clone();
         let outcome = self.attempt(run).await;

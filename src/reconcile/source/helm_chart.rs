@@ -9,7 +9,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
 use super::helm_repository::{Indexes, is_oci, oci_repository, repository};
-use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report};
+use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report, suspended};
 use crate::api::conditions::{BUILD_FAILED, FETCH_FAILED};
 use crate::api::helm_chart::{HelmChartSourceKind, ReconcileStrategy};
 use crate::api::{
@@ -72,8 +72,7 @@ impl Reconciler for HelmCharts {
             return self.sources.delete(run).await;
         }
         if run.object.spec.suspend {
-            tracing::info!("reconciliation is suspended for this object");
-            return Next::Change;
+            return suspended(run);
         }
         let before = run.status.clone();
         let outcome = self.attempt(run).await;
@@ -146,8 +145,10 @@ impl HelmCharts {
     /// Finds the source and its artifact, whose appearance is waited for by watch.
     async fn source(&self, namespace: &str, spec: &HelmChartSpec) -> Result<Source, Obstacle> {
         let name = &spec.source_ref.name;
-        let missing = |plural: &str| {
-            let message = format!("failed to get source: {plural}.source.toolkit.fluxcd.io \"{name}\" not found");
+        // Flux reads these from a cache, which calls what is missing by its kind.
+        let missing = || {
+            let kind = spec.source_ref.kind.as_str();
+            let message = format!("failed to get source: {kind}.source.toolkit.fluxcd.io \"{name}\" not found");
             Obstacle { is_told: true, ..Obstacle::wait(FETCH_FAILED, reasons::SOURCE_UNAVAILABLE, message) }
         };
         let none = || {
@@ -157,11 +158,11 @@ impl HelmCharts {
         };
         let (artifact, repository) = match &spec.source_ref.kind {
             HelmChartSourceKind::GitRepository => {
-                let source = self.git_repositories.find(namespace, name).ok_or_else(|| missing("gitrepositories"))?;
+                let source = self.git_repositories.find(namespace, name).ok_or_else(|| missing())?;
                 (source.status.as_ref().and_then(|status| status.artifact.clone()), None)
             }
             HelmChartSourceKind::HelmRepository => {
-                let source = self.helm_repositories.find(namespace, name).ok_or_else(|| missing("helmrepositories"))?;
+                let source = self.helm_repositories.find(namespace, name).ok_or_else(|| missing())?;
                 if is_oci(&source.spec) {
                     return Ok(Source::Oci(source));
                 }

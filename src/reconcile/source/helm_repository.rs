@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report};
+use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report, suspended};
 use crate::api::helm_repository::HelmRepositoryType;
 use crate::api::oci_repository::OCIProvider;
 use crate::api::{Artifact, Condition, HelmRepository, HelmRepositorySpec, HelmRepositoryStatus, reasons};
@@ -130,8 +130,7 @@ impl Reconciler for HelmRepositories {
             return Next::Retry;
         }
         if run.object.spec.suspend {
-            tracing::info!("reconciliation is suspended for this object");
-            return Next::Change;
+            return suspended(run);
         }
         let before = run.status.clone();
         let outcome = self.attempt(run).await;
@@ -324,7 +323,12 @@ fn obstacle(error: IndexFetchError) -> Obstacle {
         IndexFetchError::Http(error) => {
             let is_denied = matches!(&error, HttpError::Status { status, .. } if matches!(status.as_u16(), 401 | 403));
             let reason = if is_denied { reasons::AUTHENTICATION_FAILED } else { reasons::INDEXATION_FAILED };
-            Obstacle::fetch(reason, format!("failed to fetch Helm repository index: {}", chain(&error)))
+            let fetching = if matches!(error, HttpError::Status { .. }) { "failed to fetch " } else { "" };
+            let message = format!(
+                "failed to fetch Helm repository index: failed to cache index to temporary file: {fetching}{}",
+                chain(&error)
+            );
+            Obstacle::fetch(reason, message)
         }
         IndexFetchError::Index(error) => {
             let message = format!("failed to load Helm repository from index YAML: {error}");

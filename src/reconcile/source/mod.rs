@@ -58,6 +58,18 @@ trait Stored: Reconciled {
     }
 }
 
+/// Takes note of a suspended object's generation: what it says stays, and is said of the newest.
+fn suspended<K: Stored>(run: &mut Run<K>) -> Next {
+    tracing::info!("reconciliation is suspended for this object");
+    let generation = run.generation();
+    let ready = K::conditions(&mut run.status).iter_mut().find(|condition| condition.type_ == conditions::READY);
+    if let Some(ready) = ready {
+        ready.observed_generation = Some(generation);
+        *K::observed_generation(&mut run.status) = generation;
+    }
+    Next::Change
+}
+
 /// What all the controllers use.
 #[derive(Clone)]
 pub struct Sources {

@@ -7,7 +7,7 @@ use helm::functions::re2;
 use helm::semver::{Constraints, Version};
 use jiff::Timestamp;
 
-use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report};
+use super::{DEFAULT_INTERVAL, Done, Obstacle, Sources, Stored, report, suspended};
 use crate::api::oci_repository::{OCILayerOperation, OCIProvider};
 use crate::api::{Artifact, Condition, OCIRepository, OCIRepositorySpec, OCIRepositoryStatus, reasons};
 use crate::reconcile::shell::{Next, Reconciled, Reconciler, Run};
@@ -72,8 +72,7 @@ impl Reconciler for OciRepositories {
             return Next::Retry;
         }
         if run.object.spec.suspend {
-            tracing::info!("reconciliation is suspended for this object");
-            return Next::Change;
+            return suspended(run);
         }
         let before = run.status.clone();
         let outcome = self.attempt(run).await;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use git2::{AutotagOption, Commit, Direction, FetchOptions, Oid, RemoteCallbacks, RemoteConnection, Repository};
 
-use super::reference::{Advertised, Found, Wanted, is_commit};
+use super::reference::{Advertised, Found, ReferenceError, Wanted, is_commit};
 use super::ssh;
 use super::transport::{HttpRemote, with_remote};
 use super::tree::{self, TreeError};
@@ -119,7 +119,7 @@ impl Session<'_> {
             Wanted::Commit { commit, branch } => {
                 return self.commit(repository, &mut connection, commit, branch, &advertised);
             }
-            _ => wanted.find(&advertised).map_err(|error| self.unusable(&error.to_string()))?,
+            _ => wanted.find(&advertised).map_err(|error| self.unfound(&error))?,
         };
         if let [only] = found.as_slice() {
             let revision = reference.revision(Some(&only.name), &only.commit);
@@ -169,7 +169,7 @@ impl Session<'_> {
         branch: Option<&str>,
         advertised: &[Advertised],
     ) -> Result<Outcome, Failure> {
-        let absent = || self.unusable(&format!("unable to resolve commit object for '{commit}': object not found"));
+        let absent = || failed(format!("unable to resolve commit object for '{commit}': object not found"));
         if !is_commit(commit) {
             return Err(absent());
         }
@@ -289,6 +289,14 @@ impl Session<'_> {
             (None, _) => error.message().to_owned(),
         };
         self.unusable(&reason)
+    }
+
+    /// What a reference asks for is not there. Only of a missing branch or tag Flux says that it could not be cloned.
+    fn unfound(&self, error: &ReferenceError) -> Failure {
+        match error {
+            ReferenceError::NotFound { .. } => self.unusable(&error.to_string()),
+            _ => failed(error.to_string()),
+        }
     }
 
     fn unusable(&self, reason: &str) -> Failure {

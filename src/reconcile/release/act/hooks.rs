@@ -62,6 +62,11 @@ impl Error {
     pub fn is_interruption(&self) -> bool {
         matches!(self, Self::Wait(WaitError::Canceled))
     }
+
+    /// Tells whether a hook was waited for in vain.
+    pub fn is_wait(&self) -> bool {
+        matches!(self, Self::Wait(_))
+    }
 }
 
 impl Work<'_> {

@@ -84,7 +84,7 @@ impl Work<'_> {
                 self.update(&record, acted).await
             }
             Err(error) => {
-                let description = format!("Release \"{}\" failed: {}", record.name, crate::telemetry::chain(&error));
+                let description = format!("Release \"{}\" failed: {}", record.name, error.recorded());
                 self.fail(&mut record, description, acted).await;
                 Err(error)
             }

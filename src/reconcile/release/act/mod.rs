@@ -36,7 +36,7 @@ use crate::{
         expressions::HealthChecks,
         status::JobRule,
         storage::StorageError,
-        wait::{self, Ready, Sharing, WaitError, WaitOptions, WaitTarget},
+        wait::{self, Ready, Sharing, Unready, WaitError, WaitOptions, WaitTarget},
     },
     reconcile::shell::Permit,
 };
@@ -62,8 +62,8 @@ pub enum Error {
     OldValues(#[source] helm::release::Error),
     #[error("the chart cannot be written into the release record")]
     RecordChart(#[source] helm::release::Error),
-    #[error("unable to build kubernetes objects from release manifest")]
-    Build(#[source] ApplyError),
+    #[error("unable to build kubernetes objects from release manifest: {}", unbuilt(.0))]
+    Build(ApplyError),
     #[error("unable to build kubernetes objects from release manifest")]
     Invalid(#[source] write::NotApplied),
     #[error("unable to build kubernetes objects from current release manifest")]
@@ -84,12 +84,20 @@ pub enum Error {
     Delete(usize, String),
     #[error(transparent)]
     Wait(WaitError),
+    /// What was rolled back to is not ready.
+    #[error("release {0} failed: {1}")]
+    RolledBack(String, WaitError),
     #[error("{stage}")]
     Hook {
         stage: &'static str,
         #[source]
         source: hooks::Error,
     },
+    /// A hook of an action whose errors Helm hands on as they are.
+    #[error("{0}")]
+    Hooks(#[source] hooks::Error),
+    #[error("uninstallation completed with 1 error(s): {}", not_gone(.0))]
+    NotGone(Vec<Unready>),
     #[error("cannot read the release record")]
     Unreadable(#[source] record::Unreadable),
     #[error(transparent)]
@@ -118,6 +126,17 @@ impl Error {
     /// Tells whether the action was called off, which says nothing about the release.
     pub(super) fn is_called_off(&self) -> bool {
         matches!(self, Self::Interrupted | Self::Superseded)
+    }
+
+    /// Returns what a release record says of it: of a wait what was not ready, and not what explains that.
+    fn recorded(&self) -> String {
+        let text = match self {
+            Self::Wait(error) | Self::RolledBack(_, error) => error.to_string(),
+            Self::Hook { source, .. } | Self::Hooks(source) if source.is_wait() => crate::telemetry::chain(self),
+            Self::Apply(not_applied) => return not_applied.without_hints(),
+            _ => return crate::telemetry::chain(self),
+        };
+        text.lines().next().unwrap_or_default().to_owned()
     }
 }
 
@@ -152,6 +171,8 @@ pub struct Acted {
     pub snapshots: BTreeMap<i64, Snapshot>,
     /// The revision that was created and not written again since.
     fresh: Option<i64>,
+    /// The revision that Helm would have written again as it was, whose snapshot has no action any more then.
+    rewritten: Option<i64>,
     pub inventory: Option<ResourceInventory>,
     pub error: Option<Error>,
     /// The pending revision that was unlocked, and the status that it had.
@@ -173,6 +194,7 @@ impl Acted {
         Self {
             snapshots: BTreeMap::new(),
             fresh: None,
+            rewritten: None,
             inventory: None,
             error: None,
             pending: None,
@@ -234,6 +256,9 @@ impl Acted {
             if known.is_some() || is_new {
                 history::record(&mut status.history, snapshot);
             }
+        }
+        for snapshot in status.history.iter_mut().filter(|snapshot| Some(snapshot.version) == self.rewritten) {
+            snapshot.action = None;
         }
         if let Some(inventory) = &self.inventory {
             status.inventory = Some(inventory.clone());
@@ -299,6 +324,17 @@ impl Work<'_> {
     }
 }
 
+/// Says why an object could not be built: of a kind that is not served, in Helm's words.
+fn unbuilt(error: &ApplyError) -> String {
+    match error {
+        ApplyError::Kind { id, source: source @ DiscoveryError::UnknownKind { .. } } => format!(
+            "resource mapping not found for name: {:?} namespace: \"\" from \"\": {source}\nensure CRDs are installed first",
+            id.name
+        ),
+        other => crate::telemetry::chain(other),
+    }
+}
+
 /// A wait that was called off was called off by the program's end.
 fn interrupted(error: WaitError) -> Error {
     match error {
@@ -315,4 +351,21 @@ fn now() -> jiff::Zoned {
 /// Makes an action's error of a hook's; hooks that the program's end called off say nothing about the release.
 fn hook_failed(stage: &'static str) -> impl FnOnce(hooks::Error) -> Error {
     move |source| if source.is_interruption() { Error::Interrupted } else { Error::Hook { stage, source } }
+}
+
+/// The same where Helm says nothing of the stage.
+fn hooks_failed(source: hooks::Error) -> Error {
+    if source.is_interruption() { Error::Interrupted } else { Error::Hooks(source) }
+}
+
+/// Names the first of the objects that are still there as Flux does, then says of each why.
+fn not_gone(left: &[Unready]) -> String {
+    let mut text = String::new();
+    if let Some(first) = left.first() {
+        text = format!("{} termination timeout: context deadline exceeded", first.id);
+    }
+    for one in left.iter().take(wait::EXPLAINED) {
+        text.extend(["\n", &one.id.to_string(), ": ", &one.health.message]);
+    }
+    text
 }

@@ -72,11 +72,18 @@ impl Work<'_> {
         };
         let now = Timestamp::now().as_second();
         let storage = self.storage();
+        let place = self.place(&name);
+        let writing = self.releases.memory.writes_record(&place);
         let written = if is_new { storage.create(&stored, now).await } else { storage.update(&stored, now).await };
         let written = written.map_err(Error::Storage)?;
-        self.releases.memory.wrote_record(&self.place(&name), version, Some(written.resource_version.clone()));
+        let at = Some(written.resource_version.clone());
+        let is_changed_since = self.releases.memory.wrote_record(&place, version, at);
+        drop(writing);
         last.is_ours = record::is_ours(&written.managers);
         let key = kube::runtime::reflector::ObjectRef::from_obj(self.object.as_ref());
+        if is_changed_since {
+            self.releases.watched.trigger(key.clone());
+        }
         self.releases.memory.remember(&key, |known| {
             if known.last.as_ref().is_none_or(|(_, known)| known.version <= version) {
                 known.last = Some((written.resource_version, last));

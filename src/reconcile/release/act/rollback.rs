@@ -60,9 +60,9 @@ impl Work<'_> {
                 self.update(&record, acted).await
             }
             Err(error) => {
-                let text = crate::telemetry::chain(&error);
+                let text = error.recorded();
                 let description = match &error {
-                    Error::Wait(_) => format!("Release \"{}\" failed: {text}", record.name),
+                    Error::RolledBack(..) => format!("Release \"{}\" failed: {text}", record.name),
                     _ => format!("Rollback \"{}\" failed: {text}", record.name),
                 };
                 self.fail(&mut record, description, acted).await;
@@ -83,7 +83,7 @@ impl Work<'_> {
         let old = self.resolve_current(&current).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PreRollback, timeout, acted, |_| true).await;
-            ran.map_err(super::hook_failed("pre-rollback hooks failed"))?;
+            ran.map_err(super::hooks_failed)?;
         }
         let mut outcome = Outcome::default();
         let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
@@ -96,10 +96,15 @@ impl Work<'_> {
         acted.inventory = Some(inventory_of(&change.resources, &[]));
         // A wait may be long, and nothing is read of these in it.
         drop((change, current));
-        self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout).await?;
+        let waited =
+            self.wait_released(outcome.written, settings.disable_wait, settings.disable_wait_for_jobs, timeout);
+        waited.await.map_err(|error| match error {
+            Error::Wait(error) => Error::RolledBack(record.name.clone(), error),
+            other => other,
+        })?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(record, &Event::PostRollback, timeout, acted, |_| true).await;
-            ran.map_err(super::hook_failed("post-rollback hooks failed"))?;
+            ran.map_err(super::hooks_failed)?;
         }
         Ok(())
     }

@@ -39,6 +39,6 @@ impl Work<'_> {
         if let Some(snapshot) = acted.snapshots.get_mut(&release.version) {
             snapshot.test_hooks = Some(record::test_hooks(&release, &settings.filters));
         }
-        result.map_err(super::hook_failed("tests failed"))
+        result.map_err(super::hooks_failed)
     }
 }

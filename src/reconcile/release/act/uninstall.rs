@@ -15,7 +15,10 @@ use crate::{
         Snapshot,
         helm_release::{DeletionPropagation, ReleaseAction, Uninstall},
     },
-    cluster::apply::{self, Propagation},
+    cluster::{
+        apply::{self, Propagation},
+        wait::WaitError,
+    },
     reconcile::release::{
         report::Gone,
         target::{self, ActionKind},
@@ -62,13 +65,13 @@ impl Work<'_> {
         "Deletion in progress (or silently failed)".clone_into(&mut record.info.description);
         if !settings.disable_hooks {
             let ran = self.run_hooks(&mut record, &Event::PreDelete, timeout, acted, |_| true).await;
-            ran.map_err(super::hook_failed("failed pre-delete"))?;
+            ran.map_err(super::hooks_failed)?;
         }
         self.update(&record, acted).await?;
         self.delete_objects(&record, was_deployed, &settings, timeout).await?;
         if !settings.disable_hooks {
             let ran = self.run_hooks(&mut record, &Event::PostDelete, timeout, acted, |_| true).await;
-            ran.map_err(super::hook_failed("failed post-delete"))?;
+            ran.map_err(super::hooks_failed)?;
         }
         record.info.status = RecordStatus::Uninstalled;
         "Uninstallation complete".clone_into(&mut record.info.description);
@@ -128,7 +131,10 @@ impl Work<'_> {
         if settings.disable_wait {
             return Ok(());
         }
-        self.wait_gone(pending, timeout).await.map_err(super::interrupted)
+        self.wait_gone(pending, timeout).await.map_err(|error| match error {
+            WaitError::TimedOut(left) => Error::NotGone(left),
+            other => super::interrupted(other),
+        })
     }
 
     async fn purge(&self, release: &str) -> Result<(), Error> {

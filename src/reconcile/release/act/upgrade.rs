@@ -105,6 +105,7 @@ impl Work<'_> {
         let change = Change { resources, old, migrates, force: settings.force };
         // A wait may be long: what is needed after it is little of what was until here.
         drop((chart, values));
+        let current_version = current.version;
         let superseded = match std::mem::replace(&mut current.info.status, RecordStatus::Superseded) {
             RecordStatus::Superseded => None,
             _ => Some(pack(current).await?),
@@ -119,7 +120,12 @@ impl Work<'_> {
                 self.update(&record, acted).await
             }
             Err(error) => {
-                let description = format!("Upgrade \"{}\" failed: {}", record.name, crate::telemetry::chain(&error));
+                let description = format!("Upgrade \"{}\" failed: {}", record.name, error.recorded());
+                // Helm writes the current revision again, as it was, unless a hook failed; what there is to see of that is
+                // that its snapshot has no action any more.
+                if !matches!(error, Error::Hook { .. }) && !error.is_called_off() {
+                    acted.rewritten = Some(current_version);
+                }
                 self.fail(&mut record, description, acted).await;
                 if settings.cleanup_on_fail && !error.is_called_off() {
                     objects::delete_all(&self.connection.client, &created, Propagation::Background).await;

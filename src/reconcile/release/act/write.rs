@@ -94,7 +94,7 @@ pub struct Refused {
     pub error: ApplyError,
     gvk: String,
     method: ApplyMethod,
-    /// Part of an upgrade that was to make it.
+    /// An upgrade was to make it: it was not there.
     is_new: bool,
     /// The upgrade could make it anew, and was not asked to.
     hints: bool,
@@ -103,7 +103,7 @@ pub struct Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_new {
-            f.write_str("failed to create resource: ")?;
+            f.write_str(NEW)?;
         }
         self.helms(f)?;
         let fields = self.error.immutable_fields();
@@ -168,6 +168,20 @@ impl fmt::Display for NotApplied {
 
 impl std::error::Error for NotApplied {}
 
+impl NotApplied {
+    /// Returns Helm's text alone.
+    pub fn without_hints(&self) -> String {
+        let plain = |refused: &Refused| {
+            let (new, text) = (if refused.is_new { NEW } else { "" }, fmt::from_fn(|f| refused.helms(f)));
+            format!("{new}{text}")
+        };
+        self.refused.iter().map(plain).collect::<Vec<_>>().join(self.joint)
+    }
+}
+
+/// What Helm says before the error of an object that an upgrade was to make.
+const NEW: &str = "failed to create resource: ";
+
 /// Tells whether other objects would go with an object.
 fn holds_others(target: &Target) -> bool {
     matches!(target.id.kind.as_str(), "CustomResourceDefinition" | "Namespace")
@@ -185,7 +199,8 @@ impl Writing<'_> {
                 let Applied { change, object, warnings } = match applied {
                     Ok(applied) => applied,
                     Err(error) => {
-                        refused.push(self.refused(&resource.target, error));
+                        let is_new = matches!(self.before, Before::Last(_)) && self.is_absent(&resource.target).await;
+                        refused.push(Refused { is_new, ..self.refused(&resource.target, error) });
                         continue;
                     }
                 };
@@ -222,6 +237,11 @@ impl Writing<'_> {
     pub fn not_applied(&self, refused: Vec<Refused>) -> Result<(), NotApplied> {
         let joint = if matches!(self.before, Before::Last(_)) { " && " } else { "\n" };
         if refused.is_empty() { Ok(()) } else { Err(NotApplied { refused, joint }) }
+    }
+
+    /// Tells whether an object is not there, as far as that can be told.
+    async fn is_absent(&self, target: &Target) -> bool {
+        matches!(apply::get_metadata(self.client, target).await, Ok(None))
     }
 
     fn refused(&self, target: &Target, error: ApplyError) -> Refused {

@@ -159,8 +159,10 @@ impl Played {
         for condition in &mut conditions {
             for verb in ["create", "update", "delete"] {
                 let error = format!("storage {verb} error");
+                let driver = format!("{verb}: failed to {verb}: ");
+                let deletion = format!("failed to {verb} release record");
                 if let (Some(from), Some(to)) = (
-                    condition.message.find(&format!("failed to {verb} release record")),
+                    condition.message.find(&driver).or_else(|| condition.message.find(&deletion)),
                     condition.message.find(&error),
                 ) {
                     condition.message.replace_range(from..to, "");
