@@ -15,6 +15,7 @@ USER = "bowline"
 TICK = os.sysconf("SC_CLK_TCK")
 # The audit log is written behind the requests.
 AUDIT_SECONDS = 1.0
+LONGEST_LINE = 1 << 20
 DRY_RUN = "dry-run"
 READS = ("get", "list", DRY_RUN)
 
@@ -72,7 +73,11 @@ class AuditLog:
         self.path = path
 
     def mark(self) -> int:
-        return self.path.stat().st_size
+        """Where the next line begins: the last may be half written."""
+        size = self.path.stat().st_size
+        with self.path.open("rb") as log:
+            tail = log.seek(max(0, size - LONGEST_LINE))
+            return tail + log.read(size - tail).rfind(b"\n") + 1
 
     def since(self, mark: int) -> dict[str, int]:
         counts: collections.Counter[str] = collections.Counter()
