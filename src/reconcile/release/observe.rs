@@ -117,7 +117,7 @@ impl Releases {
             ChartReferenceKind::HelmChart => {}
             ChartReferenceKind::OCIRepository => {
                 let repository = self.oci_repositories.find(&namespace, &name);
-                return self.oci_source(artifact_of(&*repository.ok_or_else(|| missing())?)?).await;
+                return self.oci_source(artifact_of(&*repository.ok_or_else(&missing)?)?).await;
             }
             // As with Flux, where the gate that lets them in is shut by default.
             ChartReferenceKind::ExternalArtifact => {
@@ -130,7 +130,7 @@ impl Releases {
                 return Err(Obstacle::unsupported("spec.chartRef to anything but a HelmChart or an OCIRepository"));
             }
         }
-        let chart = self.charts_watched.find(&namespace, &name).ok_or_else(|| missing())?;
+        let chart = self.charts_watched.find(&namespace, &name).ok_or_else(missing)?;
         let artifact = artifact_of(&*chart)?;
         let chart_name = chart.status.as_ref().and_then(|status| status.observed_chart_name.clone());
         Ok(ChartSource {

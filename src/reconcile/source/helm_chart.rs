@@ -158,11 +158,11 @@ impl HelmCharts {
         };
         let (artifact, repository) = match &spec.source_ref.kind {
             HelmChartSourceKind::GitRepository => {
-                let source = self.git_repositories.find(namespace, name).ok_or_else(|| missing())?;
+                let source = self.git_repositories.find(namespace, name).ok_or_else(&missing)?;
                 (source.status.as_ref().and_then(|status| status.artifact.clone()), None)
             }
             HelmChartSourceKind::HelmRepository => {
-                let source = self.helm_repositories.find(namespace, name).ok_or_else(|| missing())?;
+                let source = self.helm_repositories.find(namespace, name).ok_or_else(missing)?;
                 if is_oci(&source.spec) {
                     return Ok(Source::Oci(source));
                 }

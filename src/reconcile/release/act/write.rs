@@ -102,10 +102,7 @@ pub struct Refused {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_new {
-            f.write_str(NEW)?;
-        }
-        self.helms(f)?;
+        f.write_str(&self.without_hints())?;
         let fields = self.error.immutable_fields();
         if let (true, ApplyError::Refused { id, .. }) = (self.hints && !fields.is_empty(), &self.error) {
             let named: Vec<_> = fields.into_iter().filter(|field| *field != ".").collect();
@@ -117,28 +114,34 @@ impl fmt::Display for Refused {
 }
 
 impl Refused {
-    fn helms(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Returns Helm's text alone.
+    fn without_hints(&self) -> String {
+        let new = if self.is_new { NEW } else { "" };
+        format!("{new}{}", self.reason())
+    }
+
+    fn reason(&self) -> String {
         let (id, action, source) = match &self.error {
             ApplyError::Refused { id, action, source } => (id, *action, source),
-            ApplyError::Patch { source, .. } => return write!(f, "failed to create patch: {source}"),
-            other => return write!(f, "{other}"),
+            ApplyError::Patch { source, .. } => return format!("failed to create patch: {source}"),
+            other => return other.to_string(),
         };
         let (gvk, message) = (&self.gvk, request::message_of(source));
         let place = format!("{}/{}", id.namespace, id.name);
         match (action, self.method) {
             ("apply", _) if request::status_of(source).is_some_and(|status| status.code == 409) => {
-                write!(f, "conflict occurred while applying object {place} {gvk}: {message}")
+                format!("conflict occurred while applying object {place} {gvk}: {message}")
             }
-            ("apply", _) => write!(f, "server-side apply failed for object {place} {gvk}: {message}"),
+            ("apply", _) => format!("server-side apply failed for object {place} {gvk}: {message}"),
             ("patch", ApplyMethod::ServerSide) => {
-                write!(f, "failed to patch object to upgrade CSA field manager {place} {gvk}: {message}")
+                format!("failed to patch object to upgrade CSA field manager {place} {gvk}: {message}")
             }
             ("patch", ApplyMethod::ClientSide) => {
-                write!(f, "cannot patch \"{}\" with kind {}: {message}", id.name, id.kind)
+                format!("cannot patch \"{}\" with kind {}: {message}", id.name, id.kind)
             }
-            ("replace", _) => write!(f, "failed to replace object: {message}"),
-            ("query", _) => write!(f, "could not get information about the resource: {message}"),
-            _ => f.write_str(&message),
+            ("replace", _) => format!("failed to replace object: {message}"),
+            ("query", _) => format!("could not get information about the resource: {message}"),
+            _ => message,
         }
     }
 }
@@ -171,11 +174,7 @@ impl std::error::Error for NotApplied {}
 impl NotApplied {
     /// Returns Helm's text alone.
     pub fn without_hints(&self) -> String {
-        let plain = |refused: &Refused| {
-            let (new, text) = (if refused.is_new { NEW } else { "" }, fmt::from_fn(|f| refused.helms(f)));
-            format!("{new}{text}")
-        };
-        self.refused.iter().map(plain).collect::<Vec<_>>().join(self.joint)
+        self.refused.iter().map(Refused::without_hints).collect::<Vec<_>>().join(self.joint)
     }
 }
 
