@@ -73,7 +73,7 @@ fn broken_releases() -> Vec<(&'static str, String, &'static str)> {
             "no-cluster",
             release("no-cluster", "./charts/note", "text: a")
                 .replace("  values:", "  kubeConfig: {configMapRef: {name: elsewhere}}\n  values:"),
-            "failed to get configmap apps/elsewhere: ConfigMap \"elsewhere\" not found",
+            "failed to get configmap apps/elsewhere: configmaps \"elsewhere\" not found",
         ),
         ("refused-object", release("refused-object", "./charts/refused", "text: a"), "because we say so"),
         (

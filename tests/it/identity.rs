@@ -360,7 +360,7 @@ async fn a_cluster_that_a_config_map_describes_is_shown_an_accounts_tokens() {
     let (cluster, client) = (&few.cluster, &few.client);
     cluster.apply(&release("ui", "plain", "kubeConfig: {configMapRef: {name: there}}"));
     let says = async |text: &str| HELM_RELEASE.ready(client, (TENANT, "ui"), SOON, ("False", text)).await;
-    says("failed to get configmap tenant/there: ConfigMap \"there\" not found").await;
+    says("failed to get configmap tenant/there: configmaps \"there\" not found").await;
     cluster.apply(&parameters(cluster, "provider=aws"));
     let cloud = says("provider 'aws' is not supported by this version, only 'generic' is").await;
     assert_eq!(condition(&cloud, "Ready").unwrap().reason, "UnsupportedField");
@@ -435,7 +435,7 @@ async fn a_release_is_applied_to_the_cluster_of_its_kubeconfig_and_uninstalled_f
 
     // No Secret yet, then one that would run a program, then one that is good: each change is taken up at once.
     here.apply(&release("ui", "plain", elsewhere));
-    let text = "could not get KubeConfig secret 'tenant/there': Secret \"there\" not found";
+    let text = "could not get KubeConfig secret 'tenant/there': secrets \"there\" not found";
     HELM_RELEASE.ready(&client, (TENANT, "ui"), SOON, ("False", text)).await;
     let good = there.kubectl(&["config", "view", "--raw", "--minify", "--flatten"]);
     let evil = "apiVersion: v1\nkind: Config\ncurrent-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n\

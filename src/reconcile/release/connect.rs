@@ -35,7 +35,7 @@ pub enum Error {
     },
     #[error(transparent)]
     KubeConfig(kubeconfig::Error),
-    #[error("failed to get configmap {namespace}/{name}: ConfigMap \"{name}\" not found")]
+    #[error("failed to get configmap {namespace}/{name}: configmaps \"{name}\" not found")]
     NoConfigMap { namespace: String, name: String },
     #[error("failed to get configmap {namespace}/{name}")]
     ConfigMap {
