@@ -43,16 +43,12 @@ impl Work<'_> {
         if prune {
             self.prune(&record.name).await?;
         }
-        self.save(record, acted, true).await
+        self.write(pack(record.clone()).await?, acted, true).await
     }
 
     /// Writes a revision again.
     pub(super) async fn update(&self, record: &Release, acted: &mut Acted) -> Result<(), Error> {
-        self.save(record, acted, false).await
-    }
-
-    async fn save(&self, record: &Release, acted: &mut Acted, is_new: bool) -> Result<(), Error> {
-        self.write(pack(record.clone()).await?, acted, is_new).await
+        self.update_packed(pack(record.clone()).await?, acted).await
     }
 
     /// Writes a revision again as it was packed.
@@ -76,7 +72,7 @@ impl Work<'_> {
         let writing = self.releases.memory.writes_record(&place);
         let written = if is_new { storage.create(&stored, now).await } else { storage.update(&stored, now).await };
         let written = written.map_err(Error::Storage)?;
-        let at = Some(written.resource_version.clone());
+        let at = written.resource_version.clone();
         let is_changed_since = self.releases.memory.wrote_record(&place, version, at);
         drop(writing);
         last.is_ours = record::is_ours(&written.managers);
@@ -106,7 +102,7 @@ impl Work<'_> {
         let revisions = storage.list(release).await.map_err(Error::Storage)?;
         for revision in storage::to_prune(&revisions, max) {
             storage.delete(release, revision).await.map_err(Error::Storage)?;
-            self.releases.memory.wrote_record(&self.place(release), i64::from(revision), None);
+            self.releases.memory.deleted_record(&self.place(release), i64::from(revision));
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ impl Work<'_> {
     async fn purge(&self, release: &str) -> Result<(), Error> {
         let place = self.place(release);
         for revision in self.storage().delete_all(release).await.map_err(Error::Purge)? {
-            self.releases.memory.wrote_record(&place, i64::from(revision), None);
+            self.releases.memory.deleted_record(&place, i64::from(revision));
         }
         Ok(())
     }

@@ -93,16 +93,9 @@ impl Work<'_> {
         }
         let old = self.resolve_current(&current).await?;
         if settings.disable_take_ownership {
-            let known: HashSet<&ObjectId> = old.iter().map(|resource| &resource.target.id).collect();
-            let new: Vec<_> =
-                resources.iter().filter(|resource| !known.contains(&resource.target.id)).cloned().collect();
-            self.check_ownership(&new, &owner, "update").await?;
+            self.check_new(&resources, &old, &owner).await?;
         }
-        self.create(&record, acted, true).await?;
-        acted.inventory = Some(inventory_of(&resources, &definitions));
-        let mut created = Vec::new();
         let migrates = method::of_record(current.apply_method) == ApplyMethod::ClientSide;
-        let change = Change { resources, old, migrates, force: settings.force };
         // A wait may be long: what is needed after it is little of what was until here.
         drop((chart, values));
         let current_version = current.version;
@@ -110,6 +103,10 @@ impl Work<'_> {
             RecordStatus::Superseded => None,
             _ => Some(pack(current).await?),
         };
+        self.create(&record, acted, true).await?;
+        acted.inventory = Some(inventory_of(&resources, &definitions));
+        let mut created = Vec::new();
+        let change = Change { resources, old, migrates, force: settings.force };
         match self.perform_upgrade(&mut record, change, &settings, &mut created, acted).await {
             Ok(()) => {
                 if let Some(superseded) = superseded {
@@ -120,12 +117,12 @@ impl Work<'_> {
                 self.update(&record, acted).await
             }
             Err(error) => {
-                let description = format!("Upgrade \"{}\" failed: {}", record.name, error.recorded());
                 // Helm writes the current revision again, as it was, unless a hook failed; what there is to see of that is
                 // that its snapshot has no action any more.
                 if !matches!(error, Error::Hook { .. }) && !error.is_called_off() {
                     acted.rewritten = Some(current_version);
                 }
+                let description = format!("Upgrade \"{}\" failed: {}", record.name, error.recorded());
                 self.fail(&mut record, description, acted).await;
                 if settings.cleanup_on_fail && !error.is_called_off() {
                     objects::delete_all(&self.connection.client, &created, Propagation::Background).await;
@@ -133,6 +130,13 @@ impl Work<'_> {
                 Err(error)
             }
         }
+    }
+
+    /// Checks that no object that the old revision does not have is somebody else's.
+    async fn check_new(&self, resources: &[Resource], old: &[Resource], owner: &objects::Owner) -> Result<(), Error> {
+        let known: HashSet<&ObjectId> = old.iter().map(|resource| &resource.target.id).collect();
+        let new: Vec<_> = resources.iter().filter(|resource| !known.contains(&resource.target.id)).cloned().collect();
+        self.check_ownership(&new, owner, "update").await
     }
 
     /// Returns what the next revision goes on from in the newest, and the one that is deployed; where none is, the newest,

@@ -198,8 +198,8 @@ impl Writing<'_> {
                 let Applied { change, object, warnings } = match applied {
                     Ok(applied) => applied,
                     Err(error) => {
-                        let is_new = matches!(self.before, Before::Last(_)) && self.is_absent(&resource.target).await;
-                        refused.push(Refused { is_new, ..self.refused(&resource.target, error) });
+                        let is_new = self.is_upgrade() && self.is_absent(&resource.target).await;
+                        refused.push(self.refused(&resource.target, error, is_new));
                         continue;
                     }
                 };
@@ -229,12 +229,13 @@ impl Writing<'_> {
             }
             ApplyMethod::ClientSide => client_side::probe(self.client, target, &tree, HELM_FIELD_MANAGER).await,
         };
-        asked.err().filter(ApplyError::is_invalid).map(|error| self.refused(target, error))
+        let is_new = self.is_upgrade() && !self.before.has(&target.id);
+        asked.err().filter(ApplyError::is_invalid).map(|error| self.refused(target, error, is_new))
     }
 
     /// Makes an error of objects that were refused.
     pub fn not_applied(&self, refused: Vec<Refused>) -> Result<(), NotApplied> {
-        let joint = if matches!(self.before, Before::Last(_)) { " && " } else { "\n" };
+        let joint = if self.is_upgrade() { " && " } else { "\n" };
         if refused.is_empty() { Ok(()) } else { Err(NotApplied { refused, joint }) }
     }
 
@@ -243,15 +244,18 @@ impl Writing<'_> {
         matches!(apply::get_metadata(self.client, target).await, Ok(None))
     }
 
-    fn refused(&self, target: &Target, error: ApplyError) -> Refused {
+    fn is_upgrade(&self) -> bool {
+        matches!(self.before, Before::Last(_))
+    }
+
+    fn refused(&self, target: &Target, error: ApplyError, is_new: bool) -> Refused {
         let api = &target.kind.api;
-        let is_upgrade = matches!(self.before, Before::Last(_));
         Refused {
             error,
             gvk: format!("{}/{}, Kind={}", api.group, api.version, api.kind),
             method: self.method,
-            is_new: is_upgrade && !self.before.has(&target.id),
-            hints: is_upgrade && self.force.is_none(),
+            is_new,
+            hints: self.is_upgrade() && self.force.is_none(),
         }
     }
 
