@@ -16,7 +16,7 @@ use kube::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{decide::LastRelease, remote_records::Held};
+use super::{decide::LastRelease, relation::Relation, remote_records::Held};
 use crate::{
     api::{HelmRelease, helm_release::ValuesReferenceKind},
     cluster::connection::Connection,
@@ -78,59 +78,25 @@ pub struct Memory {
     dependents: Mutex<Relation<ReleaseKey>>,
 }
 
-/// Which releases something concerns, and what concerns a release. Both ways are kept, so that the change of one release
-/// costs the same among thousands.
-struct Relation<K> {
-    releases: HashMap<K, Vec<ObjectRef<HelmRelease>>>,
-    keys: HashMap<ObjectRef<HelmRelease>, Vec<K>>,
-}
-
-impl<K> Default for Relation<K> {
-    fn default() -> Self {
-        Self { releases: HashMap::new(), keys: HashMap::new() }
-    }
-}
-
-impl<K: Clone + Eq + std::hash::Hash> Relation<K> {
-    /// Says all that concerns a release.
-    fn set(&mut self, release: &ObjectRef<HelmRelease>, keys: Vec<K>) {
-        if self.keys.get(release) == Some(&keys) {
-            return;
-        }
-        let before = self.keys.remove(release).unwrap_or_default();
-        for key in before.iter().filter(|key| !keys.contains(key)) {
-            let Some(releases) = self.releases.get_mut(key) else { continue };
-            releases.retain(|known| known != release);
-            if releases.is_empty() {
-                self.releases.remove(key);
-            }
-        }
-        for key in keys.iter().filter(|key| !before.contains(key)) {
-            let releases = self.releases.entry(key.clone()).or_default();
-            // It may be named twice.
-            if releases.last() != Some(release) {
-                releases.push(release.clone());
-            }
-        }
-        if !keys.is_empty() {
-            self.keys.insert(release.clone(), keys);
-        }
-    }
-
-    fn of(&self, key: &K) -> Vec<ObjectRef<HelmRelease>> {
-        self.releases.get(key).cloned().unwrap_or_default()
-    }
-}
-
 /// What a watch has seen, and which of the watches that fill it are in sync.
 struct Index<K, V> {
     seen: HashMap<K, V>,
     synced: Vec<ValuesReferenceKind>,
 }
 
-impl<V> Index<Place, V> {
+impl Index<Place, BTreeMap<i64, String>> {
     fn tells_of(&self, place: &Place) -> bool {
         place.cluster.is_none() && self.synced.contains(&ValuesReferenceKind::Secret)
+    }
+
+    /// Notes a revision's resource version; tells whether a newer one is known.
+    fn note(&mut self, place: &Place, version: i64, at: String) -> bool {
+        let versions = self.seen.entry(place.clone()).or_default();
+        let is_old = versions.get(&version).is_some_and(|known| is_newer(known, &at));
+        if !is_old {
+            versions.insert(version, at);
+        }
+        is_old
     }
 }
 
@@ -209,23 +175,27 @@ impl Memory {
 
     /// Takes note of a write of ours, which the watch tells of before or after. Tells whether it has told of a newer one
     /// already, which is somebody else's.
-    pub fn wrote_record(&self, place: &Place, version: i64, resource_version: Option<String>) -> bool {
+    pub fn wrote_record(&self, place: &Place, version: i64, resource_version: String) -> bool {
         if place.cluster.is_some() {
             return false;
         }
         let mut records = lock(&self.records);
+        // Under the lock of the records: what the watch tells from here on is compared with what is noted here.
         lock(&self.writing).remove(place);
-        let versions = records.seen.entry(place.clone()).or_default();
-        match resource_version {
-            Some(at) if versions.get(&version).is_some_and(|seen| is_newer(seen, &at)) => true,
-            Some(at) => {
-                versions.insert(version, at);
-                false
-            }
-            None => {
-                versions.remove(&version);
-                false
-            }
+        records.note(place, version, resource_version)
+    }
+
+    /// Takes note of a record that was read.
+    pub fn read_record(&self, place: &Place, version: i64, resource_version: String) {
+        if place.cluster.is_none() {
+            lock(&self.records).note(place, version, resource_version);
+        }
+    }
+
+    /// Takes note of a record that we deleted.
+    pub fn deleted_record(&self, place: &Place, version: i64) {
+        if let Some(versions) = lock(&self.records).seen.get_mut(place) {
+            versions.remove(&version);
         }
     }
 
@@ -516,7 +486,7 @@ mod tests {
         memory.relisted(&ValuesReferenceKind::Secret, vec![record("ui", 9, "1")]);
         let there = Place { cluster: Some("digest".into()), ..place("ui") };
         assert_eq!((memory.newest(&there), memory.revisions(&there)), (Newest::Unknown, None));
-        memory.wrote_record(&there, 10, Some("2".to_owned()));
+        memory.wrote_record(&there, 10, "2".to_owned());
         assert_eq!(memory.newest(&place("ui")), Newest::Record { version: 9, resource_version: "1".to_owned() });
         assert_eq!(memory.newest(&there), Newest::Unknown);
     }
@@ -543,7 +513,7 @@ mod tests {
     fn only_what_a_run_did_not_write_is_news() {
         let memory = Memory::default();
         memory.relisted(&ValuesReferenceKind::Secret, vec![]);
-        memory.wrote_record(&place("ui"), 1, Some("5".to_owned()));
+        memory.wrote_record(&place("ui"), 1, "5".to_owned());
         assert!(memory.seen(record("ui", 1, "5")).is_none(), "our own write");
         assert!(memory.seen(record("ui", 1, "4")).is_none(), "the one before");
         assert!(memory.seen(record("ui", 1, "6")).is_some(), "someone else's");
@@ -557,11 +527,11 @@ mod tests {
         memory.relisted(&ValuesReferenceKind::Secret, vec![]);
         let writing = memory.writes_record(&place("ui"));
         assert!(memory.seen(record("ui", 1, "5")).is_none(), "told before the answer");
-        assert!(!memory.wrote_record(&place("ui"), 1, Some("5".to_owned())));
+        assert!(!memory.wrote_record(&place("ui"), 1, "5".to_owned()));
         drop(writing);
         let writing = memory.writes_record(&place("ui"));
         assert!(memory.seen(record("ui", 1, "7")).is_none(), "not known yet whose");
-        assert!(memory.wrote_record(&place("ui"), 1, Some("6".to_owned())), "someone else's");
+        assert!(memory.wrote_record(&place("ui"), 1, "6".to_owned()), "someone else's");
         assert_eq!(memory.newest(&place("ui")), Newest::Record { version: 1, resource_version: "7".to_owned() });
         drop(writing);
         drop(memory.writes_record(&place("ui")));

@@ -20,6 +20,7 @@ pub mod post_render;
 mod recall;
 pub mod record;
 mod redaction;
+mod relation;
 pub mod remote_records;
 pub mod report;
 mod supported;
