@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     connection::ServiceAccount,
     follow::{Collection, Happening, follow, is_refusal},
-    object,
+    lock, object,
     request::{encode, is_not_found, message_of, send},
 };
 use crate::telemetry::chain;
@@ -112,7 +112,7 @@ impl ServiceAccounts {
     }
 
     fn start(&self) -> watch::Receiver<Sync> {
-        let mut running = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = lock(&self.watch);
         if let Some((sync, _)) = running.as_ref() {
             return sync.clone();
         }
@@ -126,11 +126,6 @@ impl ServiceAccounts {
         *running = Some((sync.clone(), AbortOnDropHandle::new(tokio::spawn(attending))));
         sync
     }
-}
-
-fn lock(known: &Known) -> std::sync::MutexGuard<'_, HashSet<ServiceAccount>> {
-    // A panic elsewhere leaves a set that is still a set.
-    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn account_of(tree: &Value) -> Option<ServiceAccount> {

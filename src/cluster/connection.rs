@@ -8,7 +8,7 @@ use std::{
     fmt::{self, Write as _},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
     task::{Context, Poll},
 };
 
@@ -23,6 +23,7 @@ use tower::Service;
 use super::{
     discovery::Discovery,
     kubeconfig::{self, Allowed, Problem},
+    lock,
     parameters::{self, Parameters},
     remote,
     shared_watch::SharedWatches,
@@ -110,8 +111,12 @@ impl Connection {
     /// Makes the connection to the daemon's own cluster that a client is, with nobody impersonated.
     pub fn new(client: Client) -> Arc<Self> {
         let discovery = Arc::new(Discovery::new(client.clone()));
+        Arc::new(Self::of(client, discovery))
+    }
+
+    fn of(client: Client, discovery: Arc<Discovery>) -> Self {
         let watches = Arc::new(SharedWatches::new(client.clone()));
-        Arc::new(Self { client, discovery, watches, user: None, remote: None, _base: None })
+        Self { client, discovery, watches, user: None, remote: None, _base: None }
     }
 
     fn to_remote(client: Client, digest: Arc<str>, concurrent: usize) -> Arc<Self> {
@@ -121,8 +126,7 @@ impl Connection {
         tokio::spawn(async move { definitions.follow_definitions(until).await });
         let permits = Arc::new(Semaphore::new(concurrent.max(1)));
         let remote = Some(Arc::new(Remote { digest, permits, _end: end.drop_guard() }));
-        let watches = Arc::new(SharedWatches::new(client.clone()));
-        Arc::new(Self { client, discovery, watches, user: None, remote, _base: None })
+        Arc::new(Self { remote, ..Self::of(client, discovery) })
     }
 
     /// Returns the user that is impersonated.
@@ -145,8 +149,7 @@ impl Connection {
         let client = Client::new(Impersonation { client: self.client.clone(), user: value }, "default");
         let discovery = Arc::new(self.discovery.seen_by(client.clone()));
         let (remote, base) = (self.remote.clone(), Some(self.clone()));
-        let watches = Arc::new(SharedWatches::new(client.clone()));
-        Ok(Arc::new(Self { client, discovery, watches, user: Some(user), remote, _base: base }))
+        Ok(Arc::new(Self { user: Some(user), remote, _base: base, ..Self::of(client, discovery) }))
     }
 }
 
@@ -249,18 +252,13 @@ impl Connections {
         Ok(self.keep(key, || connection))
     }
 
-    fn others(&self) -> MutexGuard<'_, HashMap<Key, Weak<Connection>>> {
-        // A panic elsewhere leaves a map that is still a map.
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn known(&self, key: &Key) -> Option<Arc<Connection>> {
-        self.others().get(key).and_then(Weak::upgrade)
+        lock(&self.others).get(key).and_then(Weak::upgrade)
     }
 
     /// Keeps a new connection, unless another run was faster.
     fn keep(&self, key: Key, make: impl FnOnce() -> Arc<Connection>) -> Arc<Connection> {
-        let mut others = self.others();
+        let mut others = lock(&self.others);
         if let Some(known) = others.get(&key).and_then(Weak::upgrade) {
             return known;
         }
@@ -339,6 +337,6 @@ mod tests {
         assert!(base.upgrade().is_none(), "nobody holds it");
         drop(one);
         let _other = pool.impersonating(pool.own(), &account("apps", "other")).unwrap();
-        assert_eq!(pool.others().len(), 1, "those that are gone are forgotten");
+        assert_eq!(lock(&pool.others).len(), 1, "those that are gone are forgotten");
     }
 }

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc, Mutex as SyncMutex, PoisonError, Weak,
+        Arc, Mutex as SyncMutex, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     follow::{Collection, Happening, follow, is_refusal},
+    lock,
     object::{join_api_version, split_api_version},
     request::{ServedKind, message_of},
     schemas::Schemas,
@@ -98,7 +99,7 @@ struct Cluster {
 
 impl Cluster {
     fn shared(&self, table: Table) -> Arc<Table> {
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tables = lock(&self.tables);
         if let Some(known) = tables.iter().filter_map(Weak::upgrade).find(|known| **known == table) {
             return known;
         }

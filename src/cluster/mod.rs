@@ -37,3 +37,10 @@ pub mod strategic_merge;
 pub mod tokens;
 pub mod wait;
 pub mod watch;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks what is shared. A panic of another holder leaves maps that are still maps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

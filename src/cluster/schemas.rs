@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::{sync::OnceCell, time::Instant};
 
-use super::{object, request};
+use super::{lock, object, request};
 
 /// How long a document is kept at least, however often it is wrong: some objects are taken that no schema allows.
 const MIN_AGE: Duration = Duration::from_mins(10);
@@ -44,7 +44,7 @@ impl Schemas {
 
     /// Forgets the document of a group version that was wrong about an object, unless it was read a short while ago.
     pub fn forget(&self, api_version: &str) {
-        let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut documents = lock(&self.documents);
         let read = documents.get(api_version).and_then(|cell| cell.get()).map(|(read, _)| *read);
         if read.is_some_and(|read| read.elapsed() > MIN_AGE) {
             documents.remove(api_version);
@@ -53,7 +53,7 @@ impl Schemas {
 
     async fn document(&self, client: &Client, api_version: &str) -> Option<Arc<Document>> {
         let cell = {
-            let mut documents = self.documents.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut documents = lock(&self.documents);
             let known = documents.get(api_version).and_then(|cell| cell.get());
             if known.is_some_and(|(read, document)| document.schemas.is_empty() && read.elapsed() > MIN_AGE) {
                 documents.remove(api_version);

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::{
     follow::{Collection, Happening, follow, is_refusal},
-    object,
+    lock, object,
 };
 
 /// Happenings that may pile up before the watch has to wait.
@@ -64,11 +64,6 @@ impl SharedWatches {
         });
         lock(&shared).join(name, version)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves what it guards whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What one watch brought, and who waits for more.

@@ -1,5 +1,7 @@
 //! Waits until objects are as their specs ask for, or gone, by watching exactly them.
 
+mod watching;
+
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
@@ -10,28 +12,25 @@ use jiff::Timestamp;
 use kube::Client;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::{
-    sync::mpsc::{self, UnboundedReceiver},
-    task::JoinSet,
-};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     apply::Target,
     explain,
     expressions::HealthChecks,
-    follow::{Collection, Due, Happening, Relist, follow, is_refusal, list_once},
+    follow::{Happening, is_refusal},
     object::{self, ObjectId},
     request::message_of,
-    shared_watch::SharedWatches,
     status::{self, Health, JobRule, Status},
     status_legacy,
 };
 
+pub use watching::Sharing;
+use watching::{Watched, watch_all};
+
 /// Happenings that may pile up before the watches have to wait.
 const BACKLOG: usize = 256;
-/// When what is waited for is listed anew, should its watch have lost what it waits for.
-const RELIST: Relist = Relist { first: Duration::from_secs(20), longest: Duration::from_mins(2) };
 /// Objects that are explained in an error; the others are named.
 pub const EXPLAINED: usize = 5;
 
@@ -67,14 +66,6 @@ pub struct WaitOptions {
     pub fail_fast: bool,
     /// What is watched together with others who wait; none where each object has a watch of its own.
     pub sharing: Option<Sharing>,
-}
-
-/// The watches of objects that carry a label, shared by all who wait for some of them.
-pub struct Sharing {
-    /// Those of the identity that waits.
-    pub watches: Arc<SharedWatches>,
-    /// The label's key.
-    pub label: &'static str,
 }
 
 /// An object that is not what was waited for.
@@ -250,98 +241,6 @@ fn still_there(ids: impl Iterator<Item = ObjectId>) -> Vec<Unready> {
     .collect()
 }
 
-/// An object that is watched.
-struct Watched {
-    id: Arc<ObjectId>,
-    /// Path of its collection.
-    path: String,
-    /// What happened before this version is known.
-    from: Option<String>,
-    /// As it was written, where that is known.
-    labels: Option<Value>,
-}
-
-impl Watched {
-    fn new(target: &Target, from: Option<String>) -> Self {
-        let id = &target.id;
-        Self { id: Arc::new(id.clone()), path: target.kind.collection(&id.namespace), from, labels: None }
-    }
-
-    /// A finished pod goes at once, though what its deletion returns says that it is on its way: its version is then that
-    /// of the deletion itself, of which a watch from there on tells nothing.
-    fn until_gone(wait: &WaitTarget) -> Self {
-        let may_be_gone = wait.known.as_ref().is_none_or(|tree| {
-            let metadata = &tree["metadata"];
-            metadata["deletionGracePeriodSeconds"] == 0 && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
-        });
-        let version = wait.known.as_ref().and_then(object::resource_version).filter(|_| !may_be_gone);
-        Self::new(&wait.target, version.map(str::to_owned))
-    }
-
-    /// Follows it by a watch that others share, if that one would tell of it.
-    fn join(&self, sharing: &Sharing) -> Option<UnboundedReceiver<Happening>> {
-        self.labels.as_ref()?.get(sharing.label)?;
-        let version = self.from.as_ref()?.parse().ok()?;
-        sharing.watches.follow(self.path.clone(), sharing.label, &self.id.name, version)
-    }
-
-    fn alone(&self) -> Collection {
-        let fields = format!("metadata.name={}", self.id.name);
-        Collection { path: self.path.clone(), fields, relist: Some(RELIST), ..Collection::default() }
-    }
-
-    /// Follows it by a watch of its own.
-    async fn follow_alone(self, client: Client, sender: Reports) {
-        let (inner, mut happenings) = mpsc::channel(1);
-        let following = follow(client, self.alone(), self.from, inner);
-        let telling = async {
-            while let Some(happening) = happenings.recv().await {
-                if sender.send((self.id.clone(), happening)).await.is_err() {
-                    // Closes the other channel too, which ends the following.
-                    return happenings.close();
-                }
-            }
-        };
-        tokio::join!(following, telling);
-    }
-
-    /// Follows it by a watch that others share, while that one can tell.
-    async fn follow_shared(&self, client: &Client, mut told: UnboundedReceiver<Happening>, sender: &Reports) {
-        let mut due = Due::new(Some(RELIST));
-        loop {
-            let happening = tokio::select! {
-                happening = told.recv() => happening,
-                () = due.come() => {
-                    due.put_off();
-                    list_once(client, &self.alone()).await
-                }
-            };
-            let Some(happening) = happening else { return };
-            if sender.send((self.id.clone(), happening)).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-type Reports = mpsc::Sender<(Arc<ObjectId>, Happening)>;
-
-/// Watches objects until the set is dropped.
-fn watch_all(client: &Client, all: Vec<Watched>, sharing: Option<&Sharing>, sender: &Reports) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for one in all {
-        let told = sharing.and_then(|sharing| one.join(sharing));
-        let (client, sender) = (client.clone(), sender.clone());
-        tasks.spawn(async move {
-            if let Some(told) = told {
-                one.follow_shared(&client, told, &sender).await;
-            }
-            one.follow_alone(client, sender).await;
-        });
-    }
-    tasks
-}
-
 /// What is known of the objects while they are waited for. Thousands of releases may wait at one time: a tree is kept
 /// where something may still be said of it.
 struct Board {
@@ -404,7 +303,7 @@ impl Board {
             .map(|(target, version)| {
                 let tree = self.states[&target.id].0.as_ref();
                 let labels = tree.and_then(|tree| tree.pointer("/metadata/labels")).cloned();
-                Watched { labels, ..Watched::new(target, version.clone()) }
+                Watched::new(target, version.clone(), labels)
             })
             .collect()
     }

@@ -9,7 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use tokio::{
 
 use super::{
     follow::{Collection, Happening, Relist, follow, is_refusal},
+    lock,
     managed_fields::{self, FoldedManager},
     object::{self, ObjectId},
     request::{ServedKind, message_of},
@@ -150,11 +151,6 @@ pub struct Writing {
     owner: Arc<Owner>,
     state: Arc<Mutex<State>>,
     drifts: mpsc::UnboundedSender<Owner>,
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    // A panic elsewhere leaves maps that are still maps.
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl OwnedObjects {
