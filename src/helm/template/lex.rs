@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::node::Pos;
 use crate::value::quote::{decode_rune, is_digit, is_letter, is_print, quoted};
 
 /// The kinds of tokens.
@@ -86,7 +87,7 @@ impl Kind {
 pub(super) struct Token<'a> {
     pub kind: Kind,
     /// Where it starts, in bytes.
-    pub pos: usize,
+    pub pos: Pos,
     pub text: Cow<'a, [u8]>,
     /// The line at its start, from 1.
     pub line: usize,
@@ -200,7 +201,7 @@ impl<'a> Lexer<'a> {
     fn emit(&mut self, kind: Kind) -> Token<'a> {
         let token = Token {
             kind,
-            pos: self.start,
+            pos: self.start as Pos,
             text: Cow::Borrowed(&self.input[self.start..self.pos]),
             line: self.start_line,
         };
@@ -227,8 +228,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn error(&mut self, message: String) -> Token<'a> {
-        let token =
-            Token { kind: Kind::Error, pos: self.start, text: Cow::Owned(message.into_bytes()), line: self.start_line };
+        let token = Token {
+            kind: Kind::Error,
+            pos: self.start as Pos,
+            text: Cow::Owned(message.into_bytes()),
+            line: self.start_line,
+        };
         self.input = &[];
         self.pos = 0;
         self.start = 0;

@@ -281,7 +281,7 @@ impl<'a> Parser<'a> {
     fn text_or_action(&mut self) -> Result<Result<Node, End>> {
         let token = self.next_non_space();
         match token.kind {
-            Kind::Text => Ok(Ok(Node::Text(token.pos as Pos..(token.pos + token.text.len()) as Pos))),
+            Kind::Text => Ok(Ok(Node::Text(token.pos..token.pos + token.text.len() as Pos))),
             Kind::LeftDelim => {
                 self.tree.action_line = token.line;
                 let action = self.action();
@@ -316,7 +316,7 @@ impl<'a> Parser<'a> {
             Kind::With => Node::With(self.branch("with")?),
             _ => {
                 self.backup();
-                let pos = self.peek().pos as Pos;
+                let pos = self.peek().pos;
                 let pipe = self.pipeline("command", Kind::RightDelim)?;
                 Node::Action { site: self.site(), pos, pipe }
             }
@@ -380,7 +380,7 @@ impl<'a> Parser<'a> {
         let root = self.body(CONTEXT)?;
         self.add(name.clone(), root)?;
         self.tree = outer;
-        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos as Pos, name, pipe: Some(pipe) })))
+        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos, name, pipe: Some(pipe) })))
     }
 
     fn template(&mut self) -> Result<Node> {
@@ -392,11 +392,11 @@ impl<'a> Parser<'a> {
             self.backup();
             pipe = Some(self.pipeline(CONTEXT, Kind::RightDelim)?);
         }
-        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos as Pos, name, pipe })))
+        Ok(Node::Template(Box::new(TemplateCall { site: self.site(), pos: token.pos, name, pipe })))
     }
 
     fn pipeline(&mut self, context: &str, end: Kind) -> Result<Pipe> {
-        let pos = self.peek_non_space().pos as Pos;
+        let pos = self.peek_non_space().pos;
         let site = self.site();
         let mut decl = Vec::new();
         let assign = self.declarations(&mut decl, context)?;
@@ -466,7 +466,7 @@ impl<'a> Parser<'a> {
     }
 
     fn declare(&mut self, decl: &mut Vec<Variable>, token: &Token<'a>) {
-        let variable = self.variable(token.pos as Pos, &token.text);
+        let variable = self.variable(token.pos, &token.text);
         self.tree.vars.push(variable.id);
         decl.push(variable);
     }
@@ -488,7 +488,7 @@ impl<'a> Parser<'a> {
     }
 
     fn command(&mut self) -> Result<Command> {
-        let pos = self.peek_non_space().pos as Pos;
+        let pos = self.peek_non_space().pos;
         let site = self.site();
         let mut args = SmallVec::<[Expr; 4]>::new();
         loop {
@@ -525,7 +525,7 @@ impl<'a> Parser<'a> {
         }
         let site = self.site();
         // Go gives the joined node the position of the first field that follows.
-        let pos = first.pos as Pos;
+        let pos = first.pos;
         Ok(Some(match node {
             Expr::Field { fields, .. } => {
                 let mut fields = fields.into_vec();
@@ -543,7 +543,7 @@ impl<'a> Parser<'a> {
 
     fn term(&mut self) -> Result<Option<Expr>> {
         let token = self.next_non_space();
-        let pos = token.pos as Pos;
+        let pos = token.pos;
         Ok(Some(match token.kind {
             Kind::Identifier => {
                 let Some(callee) = Callee::find(&token.text) else {
