@@ -8,6 +8,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// What is freed goes back to the system at once, and not only when something is allocated after a while: the daemon is at
 /// rest for most of its life. `mi_option_purge_delay` of mimalloc.h.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+// The option after it in that list, which has a name here.
+const _: () = assert!(PURGE_DELAY + 1 == libmimalloc_sys::mi_option_use_numa_nodes);
 
 fn main() -> ExitCode {
     // SAFETY: it stores a number in a table of options, and no other thread runs yet.

@@ -98,6 +98,11 @@ pub struct Watched<K: Watchable> {
     listed: watch::Sender<bool>,
 }
 
+/// Says that a source is not there. Flux reads sources from a cache, which calls what is missing by its kind.
+pub(super) fn missing_source(kind: &str, name: &str) -> String {
+    format!("{kind}.source.toolkit.fluxcd.io \"{name}\" not found")
+}
+
 /// Locks a mutex; a panic of another holder leaves data that is still whole here, since no update spans two steps.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -7,7 +7,6 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream};
-use kube::Client;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -19,12 +18,11 @@ use crate::{
     api::{Kustomization, meta},
     cluster::{
         apply::{self, ApplyError, ApplyOptions, Change, Deletion, Propagation, Target},
-        discovery::Discovery,
+        connection::Connection,
         managed_fields::{self, FoldedManager},
         object::{self, ObjectId, has_switch},
         prune::{PruneRules, Pruned, prune},
         request::ServedKind,
-        shared_watch::SharedWatches,
         status::JobRule,
         wait::{self, Ready, WaitOptions, WaitTarget},
         watch::{Lookup, OwnedObjects, Owner},
@@ -81,12 +79,8 @@ impl Applied {
 
 /// What a pass over the objects of one Kustomization needs.
 pub struct Pass<'a> {
-    /// The client to work with.
-    pub client: &'a Client,
-    /// The watches of those who wait for objects.
-    pub watches: &'a Arc<SharedWatches>,
-    /// Kinds of the cluster.
-    pub discovery: &'a Discovery,
+    /// The cluster, as whom everything is done.
+    pub connection: &'a Connection,
     /// The watches over what was applied.
     pub owned: &'a OwnedObjects,
     /// Managers whose fields are taken over.
@@ -150,7 +144,7 @@ impl Pass<'_> {
     }
 
     async fn apply_one(&self, manifest: &Manifest) -> Result<(ObjectId, Settled), ApplyError> {
-        let target = Target::of(self.discovery, &manifest.object).await?;
+        let target = Target::of(&self.connection.discovery, &manifest.object).await?;
         let before = if is_left_alone(&manifest.object) {
             Before::LeftAlone
         } else {
@@ -169,7 +163,7 @@ impl Pass<'_> {
         {
             metadata.remove("namespace");
         }
-        let done = match apply::apply(self.client, &target, &object, options, None).await {
+        let done = match apply::apply(&self.connection.client, &target, &object, options, None).await {
             Err(error) if error.is_immutable() && fingerprint.is_some() && self.forces(&manifest.object) => {
                 self.replace(&target, &object, options).await?
             }
@@ -201,14 +195,14 @@ impl Pass<'_> {
                 return Ok(Before::There(seen.fingerprint));
             }
         }
-        let Some(live) = apply::get_metadata(self.client, target).await? else { return Ok(Before::Absent) };
+        let Some(live) = apply::get_metadata(&self.connection.client, target).await? else { return Ok(Before::Absent) };
         if is_left_alone(&live) || if_not_present {
             return Ok(Before::LeftAlone);
         }
         let own = managed_fields::fingerprint(&live, meta::KUSTOMIZE_FIELD_MANAGER);
         let merges = merges || has_switch(&live, meta::KUSTOMIZE_SSA, "Merge");
         if !merges && let Some(patch) = managed_fields::fold(&live, self.folded, meta::KUSTOMIZE_FIELD_MANAGER) {
-            apply::json_patch(self.client, target, &patch, meta::KUSTOMIZE_FIELD_MANAGER).await?;
+            apply::json_patch(&self.connection.client, target, &patch, meta::KUSTOMIZE_FIELD_MANAGER).await?;
             // Whatever the entry was before, it is another one now.
             return Ok(Before::There(None));
         }
@@ -227,13 +221,16 @@ impl Pass<'_> {
         options: ApplyOptions<'_>,
     ) -> Result<apply::Applied, ApplyError> {
         tracing::info!(object = %target.id, "immutable field changed: the object is made anew");
-        let deletion = apply::delete(self.client, target, Propagation::Background, None).await?;
+        let deletion = apply::delete(&self.connection.client, target, Propagation::Background, None).await?;
         if let Deletion::Pending(tree) = deletion {
             let waited = WaitTarget { target: target.clone(), known: Some(tree) };
             // What is still there when the time is up makes the apply fail again, and says why.
-            let _ = self.permit.waiting(wait::gone(self.client, vec![waited], STAGE_TIMEOUT, &self.shutdown)).await;
+            let _ = self
+                .permit
+                .waiting(wait::gone(&self.connection.client, vec![waited], STAGE_TIMEOUT, &self.shutdown))
+                .await;
         }
-        apply::apply(self.client, target, object, options, None).await
+        apply::apply(&self.connection.client, target, object, options, None).await
     }
 
     /// Waits for what a stage applied, and for the kinds that its definitions bring.
@@ -253,7 +250,9 @@ impl Pass<'_> {
             fail_fast: false,
             sharing: None,
         };
-        if let Err(error) = self.permit.waiting(wait::ready(self.client, targets, &options, &self.shutdown)).await {
+        if let Err(error) =
+            self.permit.waiting(wait::ready(&self.connection.client, targets, &options, &self.shutdown)).await
+        {
             for unready in error.unready() {
                 let found =
                     manifests.iter().find(|one| one.id.name == unready.id.name && one.id.kind == unready.id.kind);
@@ -274,7 +273,7 @@ impl Pass<'_> {
     }
 
     async fn kinds_appear(&self, stage: &[(ObjectId, Settled)], manifests: &[&Manifest]) {
-        self.discovery.invalidate();
+        self.connection.discovery.invalidate();
         let defined: BTreeSet<(String, String)> = stage
             .iter()
             .filter_map(|(_, one)| {
@@ -290,7 +289,7 @@ impl Pass<'_> {
             .collect();
         for (api_version, kind) in used {
             // A kind that does not appear is named when its objects are applied.
-            let _ = self.discovery.appear(api_version, kind).await;
+            let _ = self.connection.discovery.appear(api_version, kind).await;
         }
     }
 
@@ -304,7 +303,7 @@ impl Pass<'_> {
             let mut deletes = Vec::with_capacity(place.len());
             for (id, version) in place {
                 self.owned.forget_object(self.owner, id);
-                deletes.push(prune(self.client, self.discovery, id, version, &rules).boxed());
+                deletes.push(prune(&self.connection.client, &self.connection.discovery, id, version, &rules).boxed());
             }
             let mut results = stream::iter(deletes).buffered(SIDE_BY_SIDE);
             while let Some(pruned) = results.next().await {

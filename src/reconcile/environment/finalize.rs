@@ -62,9 +62,7 @@ impl Environments {
             Err(error) => return Err(format!("pruning for deleted resource failed: {}", chain(&error))),
         };
         let pass = Pass {
-            client: &connection.client,
-            watches: &connection.watches,
-            discovery: &connection.discovery,
+            connection: &connection,
             owned: &self.owned,
             folded: &self.folded,
             object,
@@ -86,7 +84,7 @@ impl Environments {
 
     async fn terminated(&self, pass: &Pass<'_>, gone: Gone) {
         let timeout = Times::of(pass.object).timeout;
-        let waiting = wait::gone(pass.client, gone.pending, timeout, &pass.shutdown);
+        let waiting = wait::gone(&pass.connection.client, gone.pending, timeout, &pass.shutdown);
         if let Err(error) = pass.permit.waiting(waiting).await {
             let text = "failed to wait for resources termination";
             tracing::error!(%error, "{text}");

@@ -96,11 +96,11 @@ impl Environments {
             // The spec was checked when the run began.
             checks: HealthChecks::of(&object.spec.health_check_exprs).map(Arc::new).unwrap_or_default(),
             fail_fast: true,
-            sharing: Some(Sharing { watches: pass.watches.clone(), label: meta::KUSTOMIZATION_NAME }),
+            sharing: Some(Sharing { watches: pass.connection.watches.clone(), label: meta::KUSTOMIZATION_NAME }),
         };
         let cancel = pass.shutdown.child_token();
         let superseded = run.superseded();
-        let waiting = pass.permit.waiting(wait::ready(pass.client, targets, &options, &cancel));
+        let waiting = pass.permit.waiting(wait::ready(&pass.connection.client, targets, &options, &cancel));
         let mut waiting = std::pin::pin!(waiting);
         let mut superseded = std::pin::pin!(superseded);
         tokio::select! {
@@ -147,7 +147,7 @@ impl Environments {
                 }
                 targets.push(match settled {
                     Some(one) => WaitTarget { target: Target { kind: one.kind.clone(), id }, known: one.live.clone() },
-                    None => target(pass.discovery, &id, &entry.v).await?,
+                    None => target(&pass.connection.discovery, &id, &entry.v).await?,
                 });
             }
             return Ok(targets);
@@ -162,7 +162,7 @@ impl Environments {
                 name: check.name.clone(),
             };
             if !is_self(object, &id) {
-                targets.push(target(pass.discovery, &id, version).await?);
+                targets.push(target(&pass.connection.discovery, &id, version).await?);
             }
         }
         Ok(targets)

@@ -348,9 +348,7 @@ impl Environments {
             }
         };
         let pass = Pass {
-            client: &connection.client,
-            watches: &connection.watches,
-            discovery: &connection.discovery,
+            connection: &connection,
             owned: &self.owned,
             folded: &self.folded,
             object: &object,

@@ -27,7 +27,7 @@ use crate::{
         reasons,
     },
     cluster::storage::{ReleaseStorage, StoredRecord},
-    reconcile::{expressions::ReadyExpr, shell::Run},
+    reconcile::{expressions::ReadyExpr, shell::Run, watched::missing_source},
     telemetry::chain,
 };
 
@@ -107,11 +107,9 @@ impl Releases {
         if self.no_cross_namespace_refs && namespace != own {
             return Err(chart_object::cross_namespace(kind.as_str(), &namespace, &name));
         }
-        // Flux reads these from a cache, which calls what is missing by its kind.
         let missing = || {
-            let kind = kind.as_str();
-            let message = format!("could not get Source object: {kind}.source.toolkit.fluxcd.io \"{name}\" not found");
-            Obstacle::wait(reasons::ARTIFACT_FAILED, message)
+            let problem = missing_source(kind.as_str(), &name);
+            Obstacle::wait(reasons::ARTIFACT_FAILED, format!("could not get Source object: {problem}"))
         };
         match kind {
             ChartReferenceKind::HelmChart => {}
@@ -238,7 +236,7 @@ impl Releases {
             let stored = storage.get(release, u32::try_from(reported).unwrap_or(0)).await;
             if let Some(stored) = stored.map_err(|error| Obstacle::unread(&error))? {
                 let at = stored.revision.resource_version.clone();
-                self.memory.wrote_record(place, reported, Some(at));
+                self.memory.read_record(place, reported, at);
                 return self.decoded(&key, release, &stored).map_err(|error| Obstacle::unread(&error));
             }
         }
@@ -279,9 +277,9 @@ pub fn unusable(error: &ChartError) -> Obstacle {
         let again = Obstacle::retry(reasons::ARTIFACT_FAILED, "Source not ready: artifact not found");
         return Obstacle { is_told: false, ..again };
     }
-    let told_as = Some(chain(error));
-    let message = format!("Could not load chart: {}", chain(error));
-    Obstacle { told_as, ..Obstacle::retry(reasons::ARTIFACT_FAILED, message) }
+    let problem = chain(error);
+    let obstacle = Obstacle::retry(reasons::ARTIFACT_FAILED, format!("Could not load chart: {problem}"));
+    Obstacle { told_as: Some(problem), ..obstacle }
 }
 
 /// Returns the `ConfigMaps` and Secrets that a release's values come from, in order.

@@ -35,26 +35,24 @@ impl Obstacle {
     pub const OUTAGES: &[&str] =
         &[reasons::ARTIFACT_FAILED, reasons::SOURCE_NOT_READY, reasons::VALUES_ERROR, reasons::STATE_ERROR];
 
+    fn new(class: Class, reason: &'static str, message: String) -> Self {
+        let is_told = class != Class::Wait;
+        Self { reason, message, class, is_told, told_as: None, is_refusal: false }
+    }
+
     /// An obstacle that passes by itself, or by a change that is watched.
     pub fn wait(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Wait, is_told: false, told_as: None, is_refusal: false }
+        Self::new(Class::Wait, reason, message.into())
     }
 
     /// A failure that is tried again.
     pub fn retry(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), class: Class::Retry, is_told: true, told_as: None, is_refusal: false }
+        Self::new(Class::Retry, reason, message.into())
     }
 
     /// A mistake that only a change of the object can mend.
     pub fn terminal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            reason,
-            message: message.into(),
-            class: Class::Terminal,
-            is_told: true,
-            told_as: None,
-            is_refusal: false,
-        }
+        Self::new(Class::Terminal, reason, message.into())
     }
 
     /// Tells whether it is only that something could not be read: the source or the values.

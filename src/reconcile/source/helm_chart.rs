@@ -16,7 +16,7 @@ use crate::api::{
     Artifact, Condition, GitRepository, HelmChart, HelmChartSpec, HelmChartStatus, HelmRepository, reasons,
 };
 use crate::reconcile::shell::{Next, Reconciled, Reconciler, Run};
-use crate::reconcile::watched::{Change, Watched};
+use crate::reconcile::watched::{Change, Watched, missing_source};
 use crate::source::chart::{self, Build, BuildError, Options};
 use crate::source::helm_repository::DownloadError;
 use crate::source::http::HttpError;
@@ -145,10 +145,8 @@ impl HelmCharts {
     /// Finds the source and its artifact, whose appearance is waited for by watch.
     async fn source(&self, namespace: &str, spec: &HelmChartSpec) -> Result<Source, Obstacle> {
         let name = &spec.source_ref.name;
-        // Flux reads these from a cache, which calls what is missing by its kind.
         let missing = || {
-            let kind = spec.source_ref.kind.as_str();
-            let message = format!("failed to get source: {kind}.source.toolkit.fluxcd.io \"{name}\" not found");
+            let message = format!("failed to get source: {}", missing_source(spec.source_ref.kind.as_str(), name));
             Obstacle { is_told: true, ..Obstacle::wait(FETCH_FAILED, reasons::SOURCE_UNAVAILABLE, message) }
         };
         let none = || {
